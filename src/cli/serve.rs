@@ -1,0 +1,66 @@
+//! `aptmesh serve`
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use anyhow::{Context, bail};
+use tracing_subscriber::EnvFilter;
+
+use crate::clock::SystemClock;
+use crate::config::{Config, Log, LogFormat};
+use crate::lifecycle::stop_signal;
+use crate::node::Node;
+
+pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
+    start_log(&config.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("the runtime can't be started")?;
+    runtime.block_on(serve(config))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+fn start_log(log: &Log) -> anyhow::Result<()> {
+    let filter = EnvFilter::try_new(&log.level).context("log.level")?;
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_target(false)
+        .with_ansi(std::io::stderr().is_terminal())
+        .with_writer(std::io::stderr);
+    match log.format {
+        LogFormat::Text => builder.init(),
+        LogFormat::Json => builder.json().init(),
+    }
+    Ok(())
+}
+
+async fn serve(config: &Config) -> anyhow::Result<()> {
+    let stop = stop_signal().context("signals can't be handled")?;
+    for key in config.reserved_in_use() {
+        tracing::warn!(key, "this key has no effect in this release");
+    }
+    let node = Node::start(config, Arc::new(SystemClock)).await?;
+    for address in &node.addresses {
+        tracing::info!(%address, data_dir = %config.data_dir.display(), "apt is served");
+    }
+    notify(&[sd_notify::NotifyState::Ready]);
+    let stopping = stop.clone();
+    tokio::spawn(async move {
+        stopping.cancelled().await;
+        tracing::info!("stopping");
+        notify(&[sd_notify::NotifyState::Stopping]);
+    });
+    match node.run(stop).await {
+        Ok(()) => Ok(()),
+        Err(name) => bail!("{name} ended unasked; the log says why"),
+    }
+}
+
+/// Tells systemd; without one there is nobody to tell.
+fn notify(states: &[sd_notify::NotifyState]) {
+    if let Err(error) = sd_notify::notify(states) {
+        tracing::debug!(%error, "systemd was not told");
+    }
+}

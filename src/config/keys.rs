@@ -1,0 +1,247 @@
+//! The one table of known keys.
+
+use std::{
+    fmt::{self, Display, Formatter},
+    net::SocketAddr,
+    num::NonZeroU32,
+    path::PathBuf,
+    time::Duration,
+};
+
+use super::{
+    Config, UpstreamAllow,
+    draft::MirrorDraft,
+    network::{Advertise, Clients, Contact, OriginUrl},
+    setting::{CacheSize, Checked, PemFile, Setting, Size, Timeout, list, one, some},
+    value::Value,
+    words::{LogLevel, MirrorName, Verify},
+};
+
+/// What setting a key does.
+pub(super) enum Effect {
+    Config(fn(&mut Config, &Value) -> Checked<()>),
+    Mirror(fn(&mut MirrorDraft, &Value) -> Checked<()>),
+    /// The value is checked; nothing in this build uses it.
+    Reserved(fn(&Value) -> Checked<()>),
+}
+
+/// A known key. Keys outside of sections have the section "".
+pub(super) struct Key {
+    section: &'static str,
+    name: &'static str,
+    pub(super) effect: Effect,
+}
+
+/// The section of which there may be several.
+const MANY: &str = "mirror";
+
+const fn key(
+    section: &'static str,
+    name: &'static str,
+    set: fn(&mut Config, &Value) -> Checked<()>,
+) -> Key {
+    Key {
+        section,
+        name,
+        effect: Effect::Config(set),
+    }
+}
+
+const fn mirror(name: &'static str, set: fn(&mut MirrorDraft, &Value) -> Checked<()>) -> Key {
+    Key {
+        section: MANY,
+        name,
+        effect: Effect::Mirror(set),
+    }
+}
+
+const fn reserved(
+    section: &'static str,
+    name: &'static str,
+    check: fn(&Value) -> Checked<()>,
+) -> Key {
+    Key {
+        section,
+        name,
+        effect: Effect::Reserved(check),
+    }
+}
+
+fn any<T: Setting>(value: &Value) -> Checked<()> {
+    one::<T>(value).map(drop)
+}
+
+fn any_list<T: Setting>(value: &Value) -> Checked<()> {
+    list::<T>(value).map(drop)
+}
+
+fn any_some<T: Setting>(value: &Value) -> Checked<()> {
+    some::<T>(value).map(drop)
+}
+
+#[rustfmt::skip]
+const KEYS: &[Key] = &[
+    key("", "data_dir", |c, v| { c.data_dir = one(v)?; Ok(()) }),
+    key("apt", "listen", |c, v| { c.apt.listen = some(v)?; Ok(()) }),
+    key("apt", "allow", |c, v| {
+        c.apt.allow = list(v)?.into_iter().flat_map(|Clients(nets)| nets).collect();
+        Ok(())
+    }),
+    key("upstream", "allow", |c, v| { c.upstream.allow = list::<UpstreamAllow>(v)?; Ok(()) }),
+    key("upstream", "connect", |c, v| { c.upstream.connect = one(v)?; Ok(()) }),
+    key("upstream", "timeout", |c, v| { Timeout(c.upstream.timeout) = one(v)?; Ok(()) }),
+    key("upstream", "ca_files", |c, v| {
+        c.upstream.ca_files = list(v)?.into_iter().map(|PemFile(path)| path).collect();
+        Ok(())
+    }),
+    mirror("name", |m, v| m.name.set(v, one(v).map(|MirrorName(name)| name))),
+    mirror("upstreams", |m, v| {
+        m.upstreams.set(v, some(v).map(|urls| urls.into_iter().map(|OriginUrl(url)| url).collect()))
+    }),
+    key("cache", "max_size", |c, v| { CacheSize(c.cache.max_size) = one(v)?; Ok(()) }),
+    key("cache", "min_free", |c, v| { Size(c.cache.min_free) = one(v)?; Ok(()) }),
+    key("log", "level", |c, v| { LogLevel(c.log.level) = one(v)?; Ok(()) }),
+    key("log", "format", |c, v| { c.log.format = one(v)?; Ok(()) }),
+
+    reserved("index", "verify", any::<Verify>),
+    reserved("index", "keyrings", any_list::<PathBuf>),
+
+    reserved("peer", "enabled", any::<bool>),
+    reserved("peer", "listen", any_some::<SocketAddr>),
+    reserved("peer", "advertise", any::<Advertise>),
+    reserved("peer", "upload_limit", any::<Size>),
+    reserved("peer", "min_peers", any::<u32>),
+    reserved("peer", "allow_private", any::<bool>),
+
+    reserved("dht", "enabled", any::<bool>),
+    reserved("dht", "listen", any::<SocketAddr>),
+    reserved("dht", "bootstrap", any_list::<Contact>),
+    reserved("dht", "k", any::<NonZeroU32>),
+    reserved("dht", "concurrent_requests", any::<NonZeroU32>),
+    reserved("dht", "store_redundancy", any::<NonZeroU32>),
+    reserved("dht", "max_failures", any::<NonZeroU32>),
+    reserved("dht", "min_ping_interval", any::<Duration>),
+    reserved("dht", "bucket_staleness", any::<Duration>),
+    reserved("dht", "key_expire", any::<Duration>),
+    reserved("dht", "key_refresh", any::<Duration>),
+    reserved("dht", "krpc_timeout", any::<Duration>),
+    reserved("dht", "krpc_initial_delay", any::<Duration>),
+
+    reserved("lan", "discover", any::<bool>),
+];
+
+/// A key, and of which `[[mirror]]`.
+#[derive(Clone, Copy)]
+pub(super) struct Place {
+    pub(super) key: &'static Key,
+    /// Counted from 0; 0 for keys of which there is one.
+    pub(super) index: usize,
+}
+
+impl Display for Place {
+    /// As in flags, `mirror.0.name`.
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Key { section, name, .. } = self.key;
+        match *section {
+            "" => f.write_str(name),
+            MANY => write!(f, "{MANY}.{}.{name}", self.index),
+            _ => write!(f, "{section}.{name}"),
+        }
+    }
+}
+
+/// How often a section may stand in the file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Shape {
+    Once,
+    Many,
+}
+
+impl Shape {
+    /// As its header is written in the file.
+    pub(super) fn header(self, section: &str) -> String {
+        match self {
+            Self::Once => format!("[{section}]"),
+            Self::Many => format!("[[{section}]]"),
+        }
+    }
+}
+
+fn shape(section: &str) -> Shape {
+    if section == MANY {
+        Shape::Many
+    } else {
+        Shape::Once
+    }
+}
+
+fn sections() -> impl Iterator<Item = &'static str> {
+    let mut seen = "";
+    KEYS.iter().filter_map(move |key| {
+        let new = key.section != std::mem::replace(&mut seen, key.section);
+        (new && !key.section.is_empty()).then_some(key.section)
+    })
+}
+
+/// The shape of a known section.
+pub(super) fn section(name: &str) -> Option<Shape> {
+    sections().find(|section| *section == name).map(shape)
+}
+
+/// The key of that name in that section.
+pub(super) fn find(section: &str, name: &str) -> Option<&'static Key> {
+    KEYS.iter()
+        .find(|key| key.section == section && key.name == name)
+}
+
+/// The place that a path of segments names, such as `mirror`, `0`, `name`.
+pub(super) fn place(path: &[&str]) -> Option<Place> {
+    let (section, index, name) = match *path {
+        [name] => ("", 0, name),
+        [section, name] if shape(section) == Shape::Once => (section, 0, name),
+        [MANY, index, name] => (MANY, position(index)?, name),
+        _ => return None,
+    };
+    find(section, name).map(|key| Place { key, index })
+}
+
+/// An index as it is written in one way only: neither `+1` nor `01`.
+fn position(text: &str) -> Option<usize> {
+    text.parse()
+        .ok()
+        .filter(|index: &usize| index.to_string() == text)
+}
+
+/// The known place that is most like a path of segments that names none.
+pub(super) fn nearest(path: &[&str]) -> Option<Place> {
+    let index = path.iter().find_map(|part| position(part));
+    let written: Vec<&str> = path
+        .iter()
+        .copied()
+        .filter(|part| position(part).is_none())
+        .collect();
+    let (joined, name) = (
+        written.join("."),
+        written.last().copied().unwrap_or_default(),
+    );
+    let slips = |key: &&Key| {
+        let whole = match key.section {
+            "" => key.name.to_owned(),
+            section => format!("{section}.{}", key.name),
+        };
+        // The right name in a wrong section counts as two slips.
+        let elsewhere = strsim::damerau_levenshtein(name, key.name) + 2;
+        strsim::damerau_levenshtein(&joined, &whole).min(elsewhere)
+    };
+    KEYS.iter().min_by_key(slips).map(|key| Place {
+        key,
+        index: index.unwrap_or_default(),
+    })
+}
+
+/// The header of the known section that is most like `name`.
+pub(super) fn nearest_section(name: &str) -> Option<String> {
+    sections()
+        .min_by_key(|section| strsim::damerau_levenshtein(name, section))
+        .map(|section| shape(section).header(section))
+}

@@ -1,0 +1,340 @@
+//! What HTTP and the workers share: rows and bytes together.
+//!
+//! Here stand the steps that need both the database and the store, so that the
+//! order in which they change is decided once: bytes are in their place before
+//! a row speaks of them, and rows are silent before bytes go.
+
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use tokio::sync::Notify;
+
+use crate::clock::{Millis, SharedClock};
+use crate::db::file::FileRow;
+use crate::db::url::UrlRow;
+use crate::db::{Db, DbError};
+use crate::debian::naming::{NamedHash, Naming, to_hex};
+use crate::debian::url::RepoUrl;
+use crate::health::Health;
+use crate::meter::Meters;
+use crate::mirrors::Mirrors;
+use crate::store::budget::Budget;
+use crate::store::disk::Disk;
+use crate::store::flight::{Flight, Flights, Refusal, State};
+use crate::store::hot::{Entry, Hot, SMALL};
+use crate::validators::Validators;
+
+/// Why a cached file could not be looked up or changed.
+#[derive(Debug, thiserror::Error)]
+pub enum CoreError {
+    /// The database refused.
+    #[error(transparent)]
+    Db(#[from] DbError),
+    /// The disk refused.
+    #[error("the cache folder can't be used: {0}")]
+    Disk(#[from] io::Error),
+}
+
+/// What HTTP and the workers share.
+pub struct Core {
+    /// Rows.
+    pub db: Db,
+    /// Bodies.
+    pub disk: Arc<Disk>,
+    /// Entries in memory.
+    pub hot: Hot,
+    /// The account of the store's bytes.
+    pub budget: Arc<Budget>,
+    /// Who waits for what.
+    pub flights: Flights,
+    /// Counters not yet written.
+    pub meters: Arc<Meters>,
+    /// Origins that failed.
+    pub health: Health,
+    /// Configured mirrors.
+    pub mirrors: Mirrors,
+    /// The time.
+    pub clock: SharedClock,
+    /// Rung after a row of `download` was committed.
+    pub download_wanted: Notify,
+    used: Mutex<Vec<Arc<Entry>>>,
+    /// Held while a body comes to its place or leaves it, rows included: else
+    /// an eviction could unlink what a download of the same bytes just placed.
+    placing: tokio::sync::Mutex<()>,
+}
+
+/// The parts that a [`Core`] is made of.
+pub struct Parts {
+    /// Rows.
+    pub db: Db,
+    /// Bodies.
+    pub disk: Arc<Disk>,
+    /// The account of the store's bytes.
+    pub budget: Arc<Budget>,
+    /// Origins that failed.
+    pub health: Health,
+    /// Configured mirrors.
+    pub mirrors: Mirrors,
+    /// The time.
+    pub clock: SharedClock,
+}
+
+impl Core {
+    /// Puts the parts together.
+    #[must_use]
+    pub fn new(parts: Parts) -> Arc<Self> {
+        Arc::new(Self {
+            db: parts.db,
+            disk: parts.disk,
+            hot: Hot::default(),
+            budget: parts.budget,
+            flights: Flights::default(),
+            meters: Arc::default(),
+            health: parts.health,
+            mirrors: parts.mirrors,
+            clock: parts.clock,
+            download_wanted: Notify::new(),
+            used: Mutex::default(),
+            placing: tokio::sync::Mutex::default(),
+        })
+    }
+
+    /// The time.
+    #[must_use]
+    pub fn now(&self) -> Millis {
+        self.clock.now()
+    }
+
+    /// The cached file for an address, from memory or rows.
+    ///
+    /// # Errors
+    /// Where rows or disk can't be read.
+    pub async fn find(&self, url: &RepoUrl) -> Result<Option<Arc<Entry>>, CoreError> {
+        if let Some(entry) = self.hot.get(url.key()) {
+            return Ok(Some(entry));
+        }
+        let Some(row) = self.db.find_url(url.key()).await? else {
+            return Ok(None);
+        };
+        let file = FileRow {
+            id: row.file_id,
+            sha256: row.sha256,
+            size: row.size,
+        };
+        let Some(body) = self.load(&file).await? else {
+            tracing::warn!(
+                url = row.url,
+                "the cached body is missing or cut short: it will be fetched again"
+            );
+            self.forget(&[file]).await?;
+            return Ok(None);
+        };
+        let entry = Arc::new(entry_of(row, body));
+        self.hot.put(&entry);
+        Ok(Some(entry))
+    }
+
+    /// Reads a small body; answers an empty inner option for a large one that
+    /// is there, and `None` for one that is not.
+    async fn load(&self, file: &FileRow) -> io::Result<Option<Option<Bytes>>> {
+        let (disk, file) = (Arc::clone(&self.disk), file.clone());
+        tokio::task::spawn_blocking(move || {
+            if file.size > SMALL {
+                return Ok(disk.body(&file.sha256, file.size)?.map(|_| None));
+            }
+            match std::fs::read(disk.body_path(&file.sha256)) {
+                Ok(bytes) if bytes.len() as u64 == file.size => Ok(Some(Some(Bytes::from(bytes)))),
+                Ok(_) => Ok(None),
+                Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+                Err(error) => Err(error),
+            }
+        })
+        .await
+        .map_err(io::Error::other)?
+    }
+
+    /// Notes that a client used a cached file; rows learn of it in a batch.
+    pub fn note_use(&self, entry: &Arc<Entry>) {
+        if entry.used(self.now()) {
+            let mut used = self.used.lock().unwrap_or_else(PoisonError::into_inner);
+            used.push(Arc::clone(entry));
+        }
+    }
+
+    /// Writes noted uses to rows.
+    ///
+    /// # Errors
+    /// Where the database refuses; the uses are lost then.
+    pub async fn write_uses(&self) -> Result<(), DbError> {
+        let used = std::mem::take(&mut *self.used.lock().unwrap_or_else(PoisonError::into_inner));
+        let uses: Vec<_> = used.iter().map(|entry| entry.take_use()).collect();
+        self.db.touch_files(&uses).await
+    }
+
+    /// Sees that an open flight is answered: from the store where that is
+    /// possible without asking, else by a row for the fetch worker.
+    ///
+    /// `asked_at` is when the client came: a copy that was checked since then
+    /// is as current as it could wish.
+    pub async fn answer(&self, flight: &Flight, url: &RepoUrl, naming: &Naming, asked_at: Millis) {
+        let outcome = self.from_store(url, naming, asked_at).await;
+        let wanted = match outcome {
+            Ok(Some(entry)) => return self.flights.land(flight, State::Stored(entry)),
+            Ok(None) => self.want(url).await,
+            Err(error) => Err(error),
+        };
+        if let Err(error) = wanted {
+            tracing::error!(url = url.key(), %error, "a request goes on without the cache");
+            self.flights.land(flight, State::Uncached);
+        }
+    }
+
+    async fn from_store(
+        &self,
+        url: &RepoUrl,
+        naming: &Naming,
+        asked_at: Millis,
+    ) -> Result<Option<Arc<Entry>>, CoreError> {
+        if let Some(entry) = self.find(url).await?
+            && (entry.checked_at() >= asked_at)
+        {
+            return Ok(Some(entry));
+        }
+        let Naming::ByHash(NamedHash::Sha256(hash)) = naming else {
+            return Ok(None);
+        };
+        let Some(file) = self.db.file_by_hash(*hash).await? else {
+            return Ok(None);
+        };
+        let now = self.now();
+        let said = Validators {
+            etag: format!("\"{}\"", to_hex(&hash[..16])),
+            last_modified: now,
+            ..Validators::default()
+        };
+        self.db.name_file(url.key(), file.id, &said, now).await?;
+        self.find(url).await
+    }
+
+    /// Wants an address fetched or asked again, now.
+    ///
+    /// # Errors
+    /// Where the database refuses.
+    pub async fn want(&self, url: &RepoUrl) -> Result<(), CoreError> {
+        self.db
+            .want_download(url.key(), url.origin(), self.now())
+            .await?;
+        self.download_wanted.notify_one();
+        Ok(())
+    }
+
+    /// Wants an address asked again when its origin may be back, unless that
+    /// is wanted already.
+    pub async fn want_later(&self, url: &RepoUrl, not_before: Millis) {
+        let wanted = self
+            .db
+            .want_download_later(url.key(), url.origin(), self.now(), not_before);
+        match wanted.await {
+            Ok(()) => self.download_wanted.notify_one(),
+            Err(error) => tracing::warn!(url = url.key(), %error, "a later check can't be noted"),
+        }
+    }
+
+    /// Puts a durable body in its place and commits the rows that speak of
+    /// it. `None` where the lease was lost: then nothing changed.
+    ///
+    /// # Errors
+    /// Where disk or database refuse; no row speaks of the body then.
+    pub async fn place(
+        &self,
+        temp: String,
+        row: UrlRow,
+        download: i64,
+        lease: i64,
+    ) -> Result<Option<(Arc<Entry>, bool)>, CoreError> {
+        let _placing = self.placing.lock().await;
+        self.keep(temp, row.sha256).await?;
+        let Some((file_id, new)) = self.db.finish_download(&row, download, lease).await? else {
+            return Ok(None);
+        };
+        self.hot.forget(&row.url);
+        let entry = Arc::new(entry_of(UrlRow { file_id, ..row }, None));
+        Ok(Some((entry, new)))
+    }
+
+    /// Puts a durable body that no address names in its place. Answers
+    /// whether it is new.
+    ///
+    /// # Errors
+    /// Where disk or database refuse.
+    pub async fn place_unnamed(
+        &self,
+        temp: String,
+        sha256: [u8; 32],
+        size: u64,
+    ) -> Result<bool, CoreError> {
+        let _placing = self.placing.lock().await;
+        self.keep(temp, sha256).await?;
+        Ok(self.db.add_file(sha256, size, self.now()).await?)
+    }
+
+    async fn keep(&self, temp: String, sha256: [u8; 32]) -> io::Result<()> {
+        let disk = Arc::clone(&self.disk);
+        tokio::task::spawn_blocking(move || disk.keep(&temp, &sha256))
+            .await
+            .map_err(io::Error::other)?
+    }
+
+    /// Removes files: first their rows and what memory holds of them, then
+    /// their bytes. Answers the bytes that became free.
+    ///
+    /// # Errors
+    /// Where the database refuses; then nothing is removed.
+    pub async fn forget(&self, files: &[FileRow]) -> Result<u64, CoreError> {
+        let _placing = self.placing.lock().await;
+        let ids: Vec<_> = files.iter().map(|file| file.id).collect();
+        let (urls, gone) = self.db.forget_files(&ids).await?;
+        for url in &urls {
+            self.hot.forget(url);
+        }
+        let gone: Vec<_> = files
+            .iter()
+            .filter(|file| gone.contains(&file.id))
+            .cloned()
+            .collect();
+        let (disk, doomed) = (Arc::clone(&self.disk), gone.clone());
+        tokio::task::spawn_blocking(move || {
+            for file in &doomed {
+                disk.remove_body(&file.sha256);
+            }
+        })
+        .await
+        .map_err(io::Error::other)?;
+        let freed = gone.iter().map(|file| file.size).sum();
+        self.budget.removed(freed);
+        Ok(freed)
+    }
+
+    /// The refusal for whatever went wrong on our side.
+    #[must_use]
+    pub fn own_fault(reason: &str) -> Refusal {
+        Refusal {
+            status: 500,
+            reason: reason.to_owned(),
+            stale_may_serve: true,
+        }
+    }
+}
+
+fn entry_of(row: UrlRow, body: Option<Bytes>) -> Entry {
+    let naming = RepoUrl::parse(&row.url).map_or(Naming::Mutable, |url| Naming::of(url.path()));
+    Entry::new(
+        row.url,
+        (row.file_id, row.sha256, row.size),
+        row.validators,
+        naming,
+        row.checked_at,
+        body,
+    )
+}

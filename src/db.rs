@@ -1,0 +1,142 @@
+//! The only place with SQL: one file a table, a pool of readers, one writer.
+//!
+//! SQLite lets one connection write at a time and fails a read-then-write in a
+//! plain `BEGIN` under contention whatever `busy_timeout` says, so all writing
+//! goes through the one writer connection, and every transaction on it starts
+//! with `BEGIN IMMEDIATE`.
+
+pub mod download;
+pub mod file;
+pub mod mirror;
+pub mod node;
+pub mod traffic;
+pub mod url;
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::migrate::{MigrateError, Migrator};
+use sqlx::pool::PoolConnection;
+use sqlx::sqlite::{
+    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+};
+use sqlx::{Sqlite, Transaction};
+
+/// Readers at once; a lookup takes about 100 µs.
+const READERS: u32 = 4;
+
+static MIGRATIONS: Migrator = sqlx::migrate!();
+
+/// What can go wrong with the database.
+#[derive(Debug, thiserror::Error)]
+pub enum DbError {
+    /// SQLite refused a statement: the disk is full, or the file is damaged.
+    #[error("the database refused: {0}")]
+    Sql(#[from] sqlx::Error),
+    /// The database was made by a later release.
+    #[error(
+        "the database has schema {0}, which is newer than this aptmesh knows: run the newer release"
+    )]
+    Newer(i64),
+    /// A migration failed; the old schema stands unchanged.
+    #[error("the database could not be brought up to date: {0}")]
+    Migrate(MigrateError),
+    /// A row that breaks its own table's promise.
+    #[error("the row of {0} is damaged")]
+    Row(String),
+}
+
+/// The node's database.
+#[derive(Debug, Clone)]
+pub struct Db {
+    readers: SqlitePool,
+    writer: SqlitePool,
+}
+
+impl Db {
+    /// Opens the database file, makes it where there is none, and brings its
+    /// schema up to date.
+    ///
+    /// # Errors
+    /// [`DbError::Newer`] for a schema of a later release, else what SQLite says.
+    pub async fn open(path: &Path) -> Result<Self, DbError> {
+        let options = SqliteConnectOptions::new()
+            .filename(path)
+            .create_if_missing(true)
+            .journal_mode(SqliteJournalMode::Wal)
+            .synchronous(SqliteSynchronous::Normal)
+            .foreign_keys(true)
+            .busy_timeout(Duration::from_secs(5));
+        let writer = SqlitePoolOptions::new()
+            .max_connections(1)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .test_before_acquire(false)
+            .connect_with(options.clone())
+            .await?;
+        MIGRATIONS.run(&writer).await.map_err(|error| match error {
+            MigrateError::VersionMissing(version) => DbError::Newer(version),
+            other => DbError::Migrate(other),
+        })?;
+        let readers = SqlitePoolOptions::new()
+            .max_connections(READERS)
+            .idle_timeout(None)
+            .max_lifetime(None)
+            .test_before_acquire(false)
+            .connect_with(options.read_only(true).create_if_missing(false))
+            .await?;
+        Ok(Self { readers, writer })
+    }
+
+    /// Whether rows can be read.
+    ///
+    /// # Errors
+    /// What SQLite says.
+    pub async fn ping(&self) -> Result<(), DbError> {
+        sqlx::query!("SELECT id FROM node")
+            .fetch_optional(&self.readers)
+            .await?;
+        Ok(())
+    }
+
+    /// Where statements that only read run.
+    pub(crate) const fn reader(&self) -> &SqlitePool {
+        &self.readers
+    }
+
+    /// The one writer, for a single statement that is its own transaction.
+    pub(crate) async fn writer(&self) -> Result<PoolConnection<Sqlite>, DbError> {
+        Ok(self.writer.acquire().await?)
+    }
+
+    /// The one writer, in a transaction.
+    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, DbError> {
+        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
+    }
+
+    /// Folds the write-ahead log into the database file and closes it: the
+    /// last step of a clean stop.
+    pub async fn close(&self) {
+        self.readers.close().await;
+        let folded = sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)")
+            .execute(&self.writer)
+            .await;
+        if let Err(error) = folded {
+            tracing::debug!(%error, "the write-ahead log stays for the next start");
+        }
+        self.writer.close().await;
+    }
+}
+
+/// A count or size from a row, where the schema forbids negative numbers.
+pub(crate) fn unsigned(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}
+
+/// A count or size for a row; beyond what SQLite can hold it stands at the limit.
+pub(crate) fn signed(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,307 @@
+//! The `download` table: the queue of addresses to fetch or to ask again.
+
+use super::{Db, DbError, signed, unsigned};
+use crate::clock::Millis;
+use crate::validators::Validators;
+
+/// A claimed row: this worker's until `lease` is given back or runs out.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// Row id.
+    pub id: i64,
+    /// The token that finishing needs.
+    pub lease: i64,
+    /// Canonical address.
+    pub url: String,
+    /// How often it was tried, this time included.
+    pub attempts: i64,
+    /// A body that a killed process left behind.
+    pub left_behind: Option<LeftBehind>,
+}
+
+/// A body in the temp folder whose process died before it was committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftBehind {
+    /// File name below the temp folder.
+    pub temp: String,
+    /// Its length when whole, in bytes.
+    pub size: u64,
+    /// What the origin said of it.
+    pub validators: Validators,
+}
+
+impl Db {
+    /// Wants an address fetched or asked again, now. One that is wanted
+    /// already, in backoff or not, is tried now; one that runs stays as it is.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn want_download(&self, url: &str, origin: &str, now: Millis) -> Result<(), DbError> {
+        sqlx::query!(
+            "INSERT INTO download (url, origin, state, not_before, created_at)
+             VALUES (?, ?, 'wanted', ?, ?)
+             ON CONFLICT (url) DO UPDATE SET not_before = excluded.not_before
+             WHERE state = 'wanted'",
+            url,
+            origin,
+            now,
+            now
+        )
+        .execute(&mut *self.writer().await?)
+        .await?;
+        Ok(())
+    }
+
+    /// Wants an address asked again at `not_before`, unless it is wanted already.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn want_download_later(
+        &self,
+        url: &str,
+        origin: &str,
+        now: Millis,
+        not_before: Millis,
+    ) -> Result<(), DbError> {
+        sqlx::query!(
+            "INSERT INTO download (url, origin, state, not_before, created_at)
+             VALUES (?, ?, 'wanted', ?, ?) ON CONFLICT (url) DO NOTHING",
+            url,
+            origin,
+            not_before,
+            now
+        )
+        .execute(&mut *self.writer().await?)
+        .await?;
+        Ok(())
+    }
+
+    /// Claims up to `slots` wanted rows, oldest first, with at most
+    /// `per_origin` running for one origin, so that a silent origin can't hold
+    /// every slot.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn claim_downloads(
+        &self,
+        now: Millis,
+        lease_until: Millis,
+        slots: i64,
+        per_origin: i64,
+    ) -> Result<Vec<Claim>, DbError> {
+        let lease: i64 = rand::random_range(1..i64::MAX);
+        let rows = sqlx::query!(
+            r#"UPDATE download
+               SET state = 'running', lease = ?, lease_until = ?, attempts = attempts + 1
+               WHERE id IN (
+                   SELECT id FROM (
+                       SELECT id,
+                              row_number() OVER (PARTITION BY origin ORDER BY id) AS place,
+                              (SELECT count(*) FROM download AS busy
+                               WHERE busy.state = 'running' AND busy.origin = waiting.origin) AS busy
+                       FROM download AS waiting WHERE state = 'wanted' AND not_before <= ?)
+                   WHERE place + busy <= ? ORDER BY id LIMIT ?)
+               RETURNING id AS "id!", url, attempts, temp, size, etag, last_modified,
+                         content_type, upstream_etag, upstream_last_modified"#,
+            lease,
+            lease_until,
+            now,
+            per_origin,
+            slots
+        )
+        .fetch_all(&mut *self.writer().await?)
+        .await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| Claim {
+                id: row.id,
+                lease,
+                url: row.url,
+                attempts: row.attempts,
+                left_behind: left_behind(
+                    row.temp,
+                    row.size,
+                    row.etag
+                        .zip(row.last_modified)
+                        .map(|(etag, last_modified)| Validators {
+                            etag,
+                            last_modified,
+                            content_type: row.content_type,
+                            upstream_etag: row.upstream_etag,
+                            upstream_last_modified: row.upstream_last_modified,
+                        }),
+                ),
+            })
+            .collect())
+    }
+
+    /// When the next wanted row may be claimed.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn next_download_at(&self) -> Result<Option<Millis>, DbError> {
+        Ok(sqlx::query_scalar!(
+            r#"SELECT min(not_before) AS "at: i64" FROM download WHERE state = 'wanted'"#
+        )
+        .fetch_one(self.reader())
+        .await?)
+    }
+
+    /// Notes the answer that is under way. Must be on record before the last
+    /// byte of it goes to a client.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn note_answer(
+        &self,
+        id: i64,
+        lease: i64,
+        temp: &str,
+        size: u64,
+        said: &Validators,
+    ) -> Result<(), DbError> {
+        let size = signed(size);
+        sqlx::query!(
+            "UPDATE download SET temp = ?, size = ?, etag = ?, last_modified = ?,
+                    content_type = ?, upstream_etag = ?, upstream_last_modified = ?
+             WHERE id = ? AND lease = ?",
+            temp,
+            size,
+            said.etag,
+            said.last_modified,
+            said.content_type,
+            said.upstream_etag,
+            said.upstream_last_modified,
+            id,
+            lease
+        )
+        .execute(&mut *self.writer().await?)
+        .await?;
+        Ok(())
+    }
+
+    /// Gives a row back to be tried at `not_before`, with what went wrong.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn postpone_download(
+        &self,
+        claim: &Claim,
+        not_before: Millis,
+        error: &str,
+    ) -> Result<(), DbError> {
+        sqlx::query!(
+            "UPDATE download SET state = 'wanted', lease = NULL, lease_until = NULL,
+                    not_before = ?, last_error = ?, temp = NULL, size = NULL
+             WHERE id = ? AND lease = ?",
+            not_before,
+            error,
+            claim.id,
+            claim.lease
+        )
+        .execute(&mut *self.writer().await?)
+        .await?;
+        Ok(())
+    }
+
+    /// The work is over, whatever came of it.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn drop_download(&self, claim: &Claim) -> Result<(), DbError> {
+        sqlx::query!(
+            "DELETE FROM download WHERE id = ? AND lease = ?",
+            claim.id,
+            claim.lease
+        )
+        .execute(&mut *self.writer().await?)
+        .await?;
+        Ok(())
+    }
+
+    /// The rows with these ids still run: their leases last until then.
+    /// Other leases that ran out belong to workers that are no more, and
+    /// their rows are wanted again. Answers how many those were.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn renew_downloads(
+        &self,
+        running: &[i64],
+        now: Millis,
+        until: Millis,
+    ) -> Result<u64, DbError> {
+        let running = serde_json::to_string(running).unwrap_or_default();
+        let mut tx = self.begin().await?;
+        sqlx::query!(
+            "UPDATE download SET lease_until = ?
+             WHERE state = 'running' AND id IN (SELECT value FROM json_each(?))",
+            until,
+            running
+        )
+        .execute(&mut *tx)
+        .await?;
+        let lost = sqlx::query!(
+            "UPDATE download SET state = 'wanted', lease = NULL, lease_until = NULL
+             WHERE state = 'running' AND lease_until < ?",
+            now
+        )
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(lost.rows_affected())
+    }
+
+    /// At start nothing runs: every leased row is wanted again. A fetch
+    /// without a stored copy is dropped, for nobody waits for it any more,
+    /// unless its body was left behind by a process killed under this kernel.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn recover_downloads(&self, same_boot: bool) -> Result<(), DbError> {
+        let mut tx = self.begin().await?;
+        if !same_boot {
+            sqlx::query!("UPDATE download SET temp = NULL, size = NULL")
+                .execute(&mut *tx)
+                .await?;
+        }
+        sqlx::query!(
+            "DELETE FROM download WHERE temp IS NULL
+             AND NOT EXISTS (SELECT 1 FROM url WHERE url.url = download.url)"
+        )
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query!(
+            "UPDATE download SET state = 'wanted', lease = NULL, lease_until = NULL
+             WHERE state = 'running'"
+        )
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// The temp files that rows speak of.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn temps_in_use(&self) -> Result<Vec<String>, DbError> {
+        Ok(
+            sqlx::query_scalar!(r#"SELECT temp AS "temp!" FROM download WHERE temp IS NOT NULL"#)
+                .fetch_all(self.reader())
+                .await?,
+        )
+    }
+}
+
+fn left_behind(
+    temp: Option<String>,
+    size: Option<i64>,
+    validators: Option<Validators>,
+) -> Option<LeftBehind> {
+    Some(LeftBehind {
+        temp: temp?,
+        size: unsigned(size?),
+        validators: validators?,
+    })
+}

@@ -1,0 +1,202 @@
+//! The `file` table: whole bodies in the store.
+
+use super::{Db, DbError, signed, unsigned};
+use crate::clock::Millis;
+
+/// A body in the store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileRow {
+    /// Row id.
+    pub id: i64,
+    /// The hash of its bytes, and its name on disk.
+    pub sha256: [u8; 32],
+    /// Length in bytes.
+    pub size: u64,
+}
+
+/// How much is cached.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Totals {
+    /// Number of bodies.
+    pub files: u64,
+    /// Sum of their lengths in bytes.
+    pub bytes: u64,
+}
+
+pub(super) fn hash(bytes: &[u8]) -> Result<[u8; 32], DbError> {
+    bytes.try_into().map_err(|_| DbError::Row("file".into()))
+}
+
+impl Db {
+    /// Counts bodies and bytes. Reads the whole table: not for a hot path.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn file_totals(&self) -> Result<Totals, DbError> {
+        let row = sqlx::query!(
+            r#"SELECT count(*) AS "files!: i64", coalesce(sum(size), 0) AS "bytes!: i64" FROM file"#
+        )
+        .fetch_one(self.reader())
+        .await?;
+        Ok(Totals {
+            files: unsigned(row.files),
+            bytes: unsigned(row.bytes),
+        })
+    }
+
+    /// Adds a body that lies whole in the store and is named by no address
+    /// (an import). Answers whether it is new.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn add_file(
+        &self,
+        sha256: [u8; 32],
+        size: u64,
+        now: Millis,
+    ) -> Result<bool, DbError> {
+        let (hash, size) = (sha256.as_slice(), signed(size));
+        let added = sqlx::query!(
+            "INSERT INTO file (sha256, size, added_at, last_use) VALUES (?, ?, ?, ?)
+             ON CONFLICT (sha256) DO NOTHING",
+            hash,
+            size,
+            now,
+            now
+        )
+        .execute(&mut *self.writer().await?)
+        .await?;
+        Ok(added.rows_affected() == 1)
+    }
+
+    /// The body with this hash.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn file_by_hash(&self, sha256: [u8; 32]) -> Result<Option<FileRow>, DbError> {
+        let wanted = sha256.as_slice();
+        let row = sqlx::query!(
+            r#"SELECT id AS "id!", size FROM file WHERE sha256 = ?"#,
+            wanted
+        )
+        .fetch_optional(self.reader())
+        .await?;
+        Ok(row.map(|row| FileRow {
+            id: row.id,
+            sha256,
+            size: unsigned(row.size),
+        }))
+    }
+
+    /// Up to `limit` bodies with ids above `after`, in order of id.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn files_after(&self, after: i64, limit: i64) -> Result<Vec<FileRow>, DbError> {
+        let rows = sqlx::query!(
+            r#"SELECT id AS "id!", sha256, size FROM file WHERE id > ? ORDER BY id LIMIT ?"#,
+            after,
+            limit
+        )
+        .fetch_all(self.reader())
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(FileRow {
+                    id: row.id,
+                    sha256: hash(&row.sha256)?,
+                    size: unsigned(row.size),
+                })
+            })
+            .collect()
+    }
+
+    /// Up to `limit` bodies that may be evicted, least recently used first,
+    /// after the first `skip`.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn least_recently_used(
+        &self,
+        limit: i64,
+        skip: i64,
+    ) -> Result<Vec<FileRow>, DbError> {
+        let rows = sqlx::query!(
+            r#"SELECT id AS "id!", sha256, size FROM file WHERE pinned = 0
+               ORDER BY last_use, id LIMIT ? OFFSET ?"#,
+            limit,
+            skip
+        )
+        .fetch_all(self.reader())
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(FileRow {
+                    id: row.id,
+                    sha256: hash(&row.sha256)?,
+                    size: unsigned(row.size),
+                })
+            })
+            .collect()
+    }
+
+    /// Forgets bodies and, with them, the addresses they answered for.
+    /// Answers those addresses, and the ids of the bodies that were there.
+    ///
+    /// # Errors
+    /// When the database refuses; then none is forgotten.
+    pub async fn forget_files(&self, ids: &[i64]) -> Result<(Vec<String>, Vec<i64>), DbError> {
+        let ids = serde_json::to_string(ids).unwrap_or_default();
+        let mut tx = self.begin().await?;
+        let urls = sqlx::query_scalar!(
+            "DELETE FROM url WHERE file_id IN (SELECT value FROM json_each(?)) RETURNING url",
+            ids
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        let gone = sqlx::query_scalar!(
+            r#"DELETE FROM file WHERE id IN (SELECT value FROM json_each(?)) RETURNING id AS "id!""#,
+            ids
+        )
+        .fetch_all(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok((urls, gone))
+    }
+
+    /// Writes when files were last used.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn touch_files(&self, uses: &[(i64, Millis)]) -> Result<(), DbError> {
+        if uses.is_empty() {
+            return Ok(());
+        }
+        let uses = serde_json::to_string(uses).unwrap_or_default();
+        sqlx::query!(
+            "UPDATE file SET last_use = max(last_use, used.at)
+             FROM (SELECT value ->> 0 AS id, value ->> 1 AS at FROM json_each(?)) AS used
+             WHERE file.id = used.id",
+            uses
+        )
+        .execute(&mut *self.writer().await?)
+        .await?;
+        Ok(())
+    }
+
+    /// Which of these hashes have no row.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn unknown_hashes(&self, hex: &[String]) -> Result<Vec<String>, DbError> {
+        let hex = serde_json::to_string(hex).unwrap_or_default();
+        let rows = sqlx::query_scalar!(
+            r#"SELECT CAST(value AS TEXT) AS "hex!: String" FROM json_each(?)
+               WHERE NOT EXISTS (SELECT 1 FROM file WHERE sha256 = unhex(value))"#,
+            hex
+        )
+        .fetch_all(self.reader())
+        .await?;
+        Ok(rows)
+    }
+}

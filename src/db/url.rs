@@ -1,0 +1,180 @@
+//! The `url` table: addresses and the files that answer for them.
+
+use super::{Db, DbError, file::hash, signed, unsigned};
+use crate::clock::Millis;
+use crate::validators::Validators;
+
+/// An address with its file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UrlRow {
+    /// Canonical address.
+    pub url: String,
+    /// Row id of the file.
+    pub file_id: i64,
+    /// The file's hash.
+    pub sha256: [u8; 32],
+    /// The file's length in bytes.
+    pub size: u64,
+    /// What was said of it.
+    pub validators: Validators,
+    /// When the origin last said that this is current.
+    pub checked_at: Millis,
+}
+
+impl Db {
+    /// The file that answers for an address.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn find_url(&self, url: &str) -> Result<Option<UrlRow>, DbError> {
+        let row = sqlx::query!(
+            r#"SELECT url, file_id, sha256, size, etag, last_modified, content_type,
+                      upstream_etag, upstream_last_modified, checked_at
+               FROM url JOIN file ON file.id = file_id WHERE url = ?"#,
+            url
+        )
+        .fetch_optional(self.reader())
+        .await?;
+        row.map(|row| {
+            Ok(UrlRow {
+                url: row.url,
+                file_id: row.file_id,
+                sha256: hash(&row.sha256)?,
+                size: unsigned(row.size),
+                validators: Validators {
+                    etag: row.etag,
+                    last_modified: row.last_modified,
+                    content_type: row.content_type,
+                    upstream_etag: row.upstream_etag,
+                    upstream_last_modified: row.upstream_last_modified,
+                },
+                checked_at: row.checked_at,
+            })
+        })
+        .transpose()
+    }
+
+    /// An address seen for the first time whose content is named by hash and
+    /// already here: from now on it answers with that file.
+    ///
+    /// # Errors
+    /// When the database refuses, for instance because the file was just evicted.
+    pub async fn name_file(
+        &self,
+        url: &str,
+        file_id: i64,
+        said: &Validators,
+        now: Millis,
+    ) -> Result<(), DbError> {
+        sqlx::query!(
+            "INSERT INTO url (url, file_id, etag, last_modified, checked_at) VALUES (?, ?, ?, ?, ?)
+             ON CONFLICT (url) DO NOTHING",
+            url,
+            file_id,
+            said.etag,
+            said.last_modified,
+            now
+        )
+        .execute(&mut *self.writer().await?)
+        .await?;
+        Ok(())
+    }
+
+    /// A download ended well: the file, its address and the end of the work,
+    /// in one transaction. Answers the file's row id, and whether it is new to
+    /// the store, or `None` where the lease was lost and nothing was written.
+    ///
+    /// # Errors
+    /// When the database refuses; then nothing is written.
+    pub async fn finish_download(
+        &self,
+        row: &UrlRow,
+        download: i64,
+        lease: i64,
+    ) -> Result<Option<(i64, bool)>, DbError> {
+        let (hash, size, said) = (row.sha256.as_slice(), signed(row.size), &row.validators);
+        let mut tx = self.begin().await?;
+        let done = sqlx::query!(
+            "DELETE FROM download WHERE id = ? AND lease = ?",
+            download,
+            lease
+        )
+        .execute(&mut *tx)
+        .await?;
+        if done.rows_affected() == 0 {
+            return Ok(None);
+        }
+        let file = sqlx::query!(
+            r#"INSERT INTO file (sha256, size, added_at, last_use) VALUES (?, ?, ?, ?)
+               ON CONFLICT (sha256) DO UPDATE SET last_use = excluded.last_use
+               RETURNING id AS "id!", added_at = ? AS "new!: bool""#,
+            hash,
+            size,
+            row.checked_at,
+            row.checked_at,
+            row.checked_at
+        )
+        .fetch_one(&mut *tx)
+        .await?;
+        sqlx::query!(
+            "INSERT INTO url (url, file_id, etag, last_modified, content_type,
+                              upstream_etag, upstream_last_modified, checked_at)
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?)
+             ON CONFLICT (url) DO UPDATE SET
+                file_id = excluded.file_id, etag = excluded.etag,
+                last_modified = excluded.last_modified, content_type = excluded.content_type,
+                upstream_etag = excluded.upstream_etag,
+                upstream_last_modified = excluded.upstream_last_modified,
+                checked_at = excluded.checked_at",
+            row.url,
+            file.id,
+            said.etag,
+            said.last_modified,
+            said.content_type,
+            said.upstream_etag,
+            said.upstream_last_modified,
+            row.checked_at
+        )
+        .execute(&mut *tx)
+        .await?;
+        tx.commit().await?;
+        Ok(Some((file.id, file.new)))
+    }
+
+    /// The origin said that the stored copy is current: the end of the work.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn finish_unchanged(
+        &self,
+        url: &str,
+        download: i64,
+        lease: i64,
+        now: Millis,
+    ) -> Result<(), DbError> {
+        let mut tx = self.begin().await?;
+        sqlx::query!(
+            "DELETE FROM download WHERE id = ? AND lease = ?",
+            download,
+            lease
+        )
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query!("UPDATE url SET checked_at = ? WHERE url = ?", now, url)
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(())
+    }
+
+    /// Forgets an address; its file stays until it is evicted.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn forget_url(&self, url: &str) -> Result<(), DbError> {
+        sqlx::query!("DELETE FROM url WHERE url = ?", url)
+            .execute(&mut *self.writer().await?)
+            .await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,190 @@
+//! What this machine's own command line asks of a running daemon.
+//!
+//! A Unix socket in the data folder: whoever may write there owns the cache,
+//! and no browser can be tricked into it. Answers are lines of JSON, progress
+//! first and the result last.
+
+use std::fs::File;
+use std::io;
+use std::os::fd::AsRawFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use axum::Router;
+use axum::body::Body as AxumBody;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{post, put};
+use bytes::Bytes;
+use futures_util::stream::unfold;
+use futures_util::{Stream, StreamExt};
+use serde::{Deserialize, Serialize};
+use tokio::net::UnixListener;
+use tokio::sync::mpsc;
+use tokio_util::task::TaskTracker;
+use tower::ServiceExt;
+
+use super::front::from_axum;
+use super::server::{Stops, connection};
+use crate::core::Core;
+use crate::upkeep::Progress;
+use crate::upkeep::evict::{Evicted, evict};
+use crate::upkeep::import::{Import, ImportError, Imported};
+use crate::upkeep::verify::{Verified, verify};
+
+/// Lines that wait for a slow reader.
+const LINES: usize = 16;
+
+/// One line of an answer.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Line {
+    /// How far it has come.
+    Progress(Progress),
+    /// The end of a verification.
+    Verified(Verified),
+    /// The end of an eviction.
+    Evicted(Evicted),
+    /// The end of an import.
+    Imported(Imported),
+    /// The end, badly.
+    Failed(String),
+}
+
+/// The socket's address: by way of the open folder, for a socket's path may
+/// have 108 bytes and a data folder's may have more.
+///
+/// # Errors
+/// Where the folder can't be opened.
+pub fn socket(data_dir: &Path) -> io::Result<(File, PathBuf)> {
+    let folder = File::open(data_dir)?;
+    let path = PathBuf::from(format!("/proc/self/fd/{}/control.sock", folder.as_raw_fd()));
+    Ok((folder, path))
+}
+
+/// Opens the socket, in place of one that an earlier process left. The data
+/// folder's lock must be held.
+///
+/// # Errors
+/// What the system says.
+pub fn listen(data_dir: &Path) -> io::Result<UnixListener> {
+    let (_folder, path) = socket(data_dir)?;
+    match std::fs::remove_file(&path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let listener = UnixListener::bind(&path)?;
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Serves the socket until told to stop.
+pub async fn serve(listener: UnixListener, core: Arc<Core>, tasks: TaskTracker, stops: Stops) {
+    let router = Router::new()
+        .route("/verify", post(verify_all))
+        .route("/gc", post(gc))
+        .route("/import", put(import))
+        .with_state(core);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = stops.soft.cancelled() => return,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let (router, stops) = (router.clone(), stops.clone());
+                tasks.spawn(async move {
+                    let answer = |request| {
+                        let router = router.clone();
+                        async move { router.oneshot(request).await.map(from_axum) }
+                    };
+                    connection(stream, answer, &stops).await;
+                });
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the control socket accepts nothing for the moment");
+                tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+async fn verify_all(State(core): State<Arc<Core>>) -> Response {
+    lines(async move |tell| {
+        let progress = |at| drop(tell.try_send(Line::Progress(at)));
+        match verify(&core, progress).await {
+            Ok(verified) => Line::Verified(verified),
+            Err(error) => Line::Failed(error.to_string()),
+        }
+    })
+}
+
+async fn gc(State(core): State<Arc<Core>>) -> Response {
+    lines(async move |tell| {
+        let progress = |at| drop(tell.try_send(Line::Progress(at)));
+        match evict(&core, 0, progress).await {
+            Ok(evicted) => Line::Evicted(evicted),
+            Err(error) => Line::Failed(error.to_string()),
+        }
+    })
+}
+
+async fn import(State(core): State<Arc<Core>>, headers: HeaderMap, body: AxumBody) -> Response {
+    let size = headers
+        .get(header::CONTENT_LENGTH)
+        .and_then(|length| length.to_str().ok()?.parse().ok());
+    let Some(size) = size else {
+        return StatusCode::LENGTH_REQUIRED.into_response();
+    };
+    let line = match receive(&core, size, body.into_data_stream()).await {
+        Ok(imported) => Line::Imported(imported),
+        Err(error) => Line::Failed(error),
+    };
+    text(&line).into_response()
+}
+
+async fn receive(
+    core: &Arc<Core>,
+    size: u64,
+    mut body: impl Stream<Item = Result<Bytes, axum::Error>> + Unpin,
+) -> Result<Imported, String> {
+    let told = |error: ImportError| error.to_string();
+    let mut import = Import::begin(core, size).await.map_err(told)?;
+    while let Some(chunk) = body.next().await {
+        let pushed = match chunk {
+            Ok(bytes) => import.push(bytes).await.map_err(told),
+            Err(error) => Err(error.to_string()),
+        };
+        if let Err(error) = pushed {
+            import.give_up();
+            return Err(error);
+        }
+    }
+    import.finish().await.map_err(told)
+}
+
+fn text(line: &Line) -> String {
+    let mut text = serde_json::to_string(line).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+/// Runs a chore and answers with its lines as they come. Who stops reading
+/// does not stop the chore.
+fn lines<F>(chore: impl FnOnce(mpsc::Sender<Line>) -> F) -> Response
+where
+    F: Future<Output = Line> + Send + 'static,
+{
+    let (tell, lines) = mpsc::channel(LINES);
+    let chore = chore(tell.clone());
+    tokio::spawn(async move {
+        let _ = tell.send(chore.await).await;
+    });
+    let lines = unfold(lines, async |mut lines| {
+        let line = lines.recv().await?;
+        Some((Ok::<_, io::Error>(Bytes::from(text(&line))), lines))
+    });
+    AxumBody::from_stream(lines).into_response()
+}

@@ -1,0 +1,436 @@
+//! A request for a file: from the store, by joining a flight, or past both.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
+
+use super::answer::{HIT, MISS, Part, REVALIDATED, STALE, head, part};
+use super::body::Body;
+use super::direct::{Following, pass_through};
+use super::problem::Problem;
+use crate::clock::{Millis, millis};
+use crate::core::Core;
+use crate::debian::naming::Naming;
+use crate::debian::url::RepoUrl;
+use crate::meter::Kind;
+use crate::store::flight::{Flight, State};
+use crate::store::growing::{End, Growing};
+use crate::store::hot::Entry;
+use crate::upstream::Upstream;
+
+/// How long a client that could have a stored copy waits for the origin to
+/// say whether it is current.
+const PATIENCE: Duration = Duration::from_millis(700);
+
+/// After so long a file whose name promises that it does not change is
+/// checked all the same, in the background.
+const DOUBT_AFTER: Duration = Duration::from_secs(24 * 3600);
+
+/// A range that starts so many bytes ahead of what is here is fetched by
+/// itself, so that who resumes a large download does not wait for what it has.
+const AHEAD: u64 = 1024 * 1024;
+
+/// Serves files.
+#[derive(Clone)]
+pub struct Files {
+    pub core: Arc<Core>,
+    pub upstream: Upstream,
+    /// Tasks that outlive the request that started them.
+    pub tasks: TaskTracker,
+}
+
+/// A request for a file.
+pub struct Asked<'a> {
+    pub method: &'a Method,
+    pub url: &'a RepoUrl,
+    pub headers: &'a HeaderMap,
+    pub naming: Naming,
+    /// When the request came.
+    pub at: Millis,
+}
+
+impl Asked<'_> {
+    /// Whether the client wants the origin asked (RFC 9111 §5.2.1). A by-hash
+    /// name leaves nothing to ask.
+    fn insists(&self) -> bool {
+        !matches!(self.naming, Naming::ByHash(_)) && insists(self.headers)
+    }
+}
+
+/// `Cache-Control: no-cache` or `max-age=0`, as apt sends for indexes.
+pub fn insists(headers: &HeaderMap) -> bool {
+    headers
+        .get(header::CACHE_CONTROL)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|text| text.contains("no-cache") || text.contains("max-age=0"))
+}
+
+impl Files {
+    /// A stored file that needs no question, no statement and no waiting.
+    pub fn hit(&self, url: &RepoUrl, headers: &HeaderMap) -> Option<Response<Body>> {
+        let entry = self.core.hot.get(url.key())?;
+        if !entry.naming.is_immutable()
+            || entry.body.is_none()
+            || headers.contains_key(header::AUTHORIZATION)
+        {
+            return None;
+        }
+        if insists(headers) && entry.naming == Naming::Pool || self.is_doubtful(&entry) {
+            return None;
+        }
+        self.small(&entry, headers, HIT)
+    }
+
+    /// Answers a request for a file.
+    pub async fn serve(
+        &self,
+        method: &Method,
+        url: &RepoUrl,
+        headers: &HeaderMap,
+    ) -> Response<Body> {
+        let asked = Asked {
+            method,
+            url,
+            headers,
+            naming: Naming::of(url.path()),
+            at: self.core.now(),
+        };
+        self.answer(&asked)
+            .await
+            .unwrap_or_else(Problem::into_response)
+    }
+
+    async fn answer(&self, asked: &Asked<'_>) -> Result<Response<Body>, Problem> {
+        if asked.headers.contains_key(header::AUTHORIZATION) {
+            // What one client may see, another may not (RFC 9111 §3.5).
+            return self.direct(asked).await;
+        }
+        let stored = self.core.find(asked.url).await.unwrap_or_else(|error| {
+            tracing::error!(url = asked.url.key(), %error, "a request goes on without the cache");
+            None
+        });
+        let Some(entry) = stored else {
+            if *asked.method == Method::HEAD || self.resumes_far_ahead(asked) {
+                return self.direct(asked).await;
+            }
+            return self.fetched(asked).await;
+        };
+        if entry.naming.is_immutable() && !asked.insists() {
+            if self.is_doubtful(&entry) {
+                self.core.want_later(asked.url, asked.at).await;
+                entry.checked(asked.at);
+            }
+            return self.stored(asked, &entry, HIT).await;
+        }
+        self.revalidated(asked, entry).await
+    }
+
+    fn is_doubtful(&self, entry: &Entry) -> bool {
+        entry.naming == Naming::Pool && entry.checked_at() + millis(DOUBT_AFTER) < self.core.now()
+    }
+
+    /// Nothing is stored: joins the flight that fetches it, or opens one.
+    async fn fetched(&self, asked: &Asked<'_>) -> Result<Response<Body>, Problem> {
+        let mut flight = self.join(asked);
+        match answerable(&mut flight).await {
+            State::Streaming(growing) => self.growing(asked, &growing),
+            other => self.landed(asked, other, None).await,
+        }
+    }
+
+    /// A copy is stored that may be out of date.
+    async fn revalidated(
+        &self,
+        asked: &Asked<'_>,
+        entry: Arc<Entry>,
+    ) -> Result<Response<Body>, Problem> {
+        let core = &self.core;
+        let origins = core.mirrors.origins(asked.url);
+        if origins
+            .iter()
+            .all(|origin| core.health.is_down(origin.origin(), asked.at))
+        {
+            core.want_later(asked.url, asked.at + millis(PATIENCE))
+                .await;
+            return self.stored(asked, &entry, STALE).await;
+        }
+        let mut flight = self.join(asked);
+        match timeout(PATIENCE, answerable(&mut flight)).await {
+            Ok(State::Streaming(growing)) => self.growing(asked, &growing),
+            Ok(state) => self.landed(asked, state, Some(entry)).await,
+            Err(_) => {
+                for origin in &origins {
+                    core.health.slow(origin.origin(), asked.at);
+                }
+                self.stored(asked, &entry, STALE).await
+            }
+        }
+    }
+
+    /// The last word on a flight, or that it can't be kept.
+    async fn landed(
+        &self,
+        asked: &Asked<'_>,
+        state: State,
+        stale: Option<Arc<Entry>>,
+    ) -> Result<Response<Body>, Problem> {
+        match (state, stale) {
+            (State::Stored(entry), _) => self.stored(asked, &entry, HIT).await,
+            (State::Unchanged(entry), _) => self.stored(asked, &entry, REVALIDATED).await,
+            (State::Refused(refusal), Some(entry)) if refusal.stale_may_serve => {
+                self.stored(asked, &entry, STALE).await
+            }
+            (State::Refused(refusal), _) => {
+                self.core.meters.add(Kind::Misses, 1);
+                Err(refusal.into())
+            }
+            (State::Waiting | State::Uncached | State::Streaming(_), _) => self.direct(asked).await,
+        }
+    }
+
+    fn join(&self, asked: &Asked<'_>) -> watch::Receiver<State> {
+        let (flight, opened) = self.core.flights.join(asked.url.key());
+        let watch = flight.watch();
+        if opened {
+            self.open(flight, asked);
+        }
+        watch
+    }
+
+    /// Sees to a new flight in a task of its own: who opened it may leave.
+    fn open(&self, flight: Arc<Flight>, asked: &Asked<'_>) {
+        let (core, url) = (Arc::clone(&self.core), asked.url.clone());
+        let (naming, at) = (asked.naming.clone(), asked.at);
+        self.tasks
+            .spawn(async move { core.answer(&flight, &url, &naming, at).await });
+    }
+
+    /// Whether a range starts far beyond what is on its way.
+    fn resumes_far_ahead(&self, asked: &Asked<'_>) -> bool {
+        let start = asked
+            .headers
+            .get(header::RANGE)
+            .and_then(|value| value.to_str().ok())
+            .and_then(|text| {
+                text.strip_prefix("bytes=")?
+                    .split('-')
+                    .next()?
+                    .parse::<u64>()
+                    .ok()
+            });
+        let Some(start) = start.filter(|start| *start > AHEAD) else {
+            return false;
+        };
+        let here = match self.core.flights.peek(asked.url.key()) {
+            Some(State::Streaming(growing)) => growing.progress().len,
+            _ => 0,
+        };
+        start > here + AHEAD
+    }
+
+    async fn direct(&self, asked: &Asked<'_>) -> Result<Response<Body>, Problem> {
+        self.core.meters.add(Kind::Misses, 1);
+        pass_through(
+            &self.core,
+            &self.upstream,
+            asked.method,
+            asked.url,
+            asked.headers,
+        )
+        .await
+    }
+
+    /// Answers with what is coming in.
+    fn growing(
+        &self,
+        asked: &Asked<'_>,
+        growing: &Arc<Growing>,
+    ) -> Result<Response<Body>, Problem> {
+        self.core.meters.add(Kind::Misses, 1);
+        let part = part(asked.headers, &growing.described, growing.total);
+        let (start, end) = match part {
+            Part::Whole => (0, growing.total),
+            Part::Bytes(from, to) => (from, Some(to)),
+            Part::NotModified | Part::Unsatisfiable => {
+                return Ok(head(
+                    part,
+                    &growing.described,
+                    growing.total,
+                    MISS,
+                    Body::empty(),
+                ));
+            }
+        };
+        let body = if *asked.method == Method::HEAD {
+            Body::empty()
+        } else {
+            let following = Following {
+                core: Arc::clone(&self.core),
+                upstream: self.upstream.clone(),
+                url: asked.url.clone(),
+                described: growing.described.clone(),
+                reader: growing.reader(start, end),
+                end,
+            };
+            Body::frames(following.frames(), end.map(|end| end - start)).counted(&self.core.meters)
+        };
+        let response = head(part, &growing.described, growing.total, MISS, body);
+        Ok(with_length(
+            response,
+            asked.method,
+            end.map(|end| end - start),
+        ))
+    }
+
+    /// Answers with a stored file.
+    async fn stored(
+        &self,
+        asked: &Asked<'_>,
+        entry: &Arc<Entry>,
+        status: HeaderValue,
+    ) -> Result<Response<Body>, Problem> {
+        if let Some(response) = self.small(entry, asked.headers, status.clone()) {
+            return Ok(with_length(response, asked.method, None));
+        }
+        let part = part(asked.headers, &entry.described, Some(entry.size));
+        let (start, end) = match part {
+            Part::Whole => (0, entry.size),
+            Part::Bytes(from, to) => (from, to),
+            Part::NotModified | Part::Unsatisfiable => {
+                self.count_hit(entry);
+                return Ok(head(
+                    part,
+                    &entry.described,
+                    Some(entry.size),
+                    status,
+                    Body::empty(),
+                ));
+            }
+        };
+        let Some(growing) = self.opened(entry).await? else {
+            return self.direct(asked).await;
+        };
+        self.count_hit(entry);
+        let body = if *asked.method == Method::HEAD {
+            Body::empty()
+        } else {
+            let following = Following {
+                core: Arc::clone(&self.core),
+                upstream: self.upstream.clone(),
+                url: asked.url.clone(),
+                described: entry.described.clone(),
+                reader: growing.reader(start, Some(end)),
+                end: Some(end),
+            };
+            Body::frames(following.frames(), Some(end - start)).counted(&self.core.meters)
+        };
+        let response = head(part, &entry.described, Some(entry.size), status, body);
+        Ok(with_length(response, asked.method, Some(end - start)))
+    }
+
+    /// Opens a body on disk. One that is missing is forgotten with its rows,
+    /// so that the next request fetches it.
+    async fn opened(&self, entry: &Arc<Entry>) -> Result<Option<Arc<Growing>>, Problem> {
+        let (core, wanted) = (Arc::clone(&self.core), Arc::clone(entry));
+        let opened =
+            tokio::task::spawn_blocking(move || core.disk.body(&wanted.sha256, wanted.size)).await;
+        let failed = |error: String| {
+            Problem::new(
+                StatusCode::INTERNAL_SERVER_ERROR,
+                format!("The cached file can't be opened: {error}."),
+            )
+        };
+        match opened.map_err(|error| failed(error.to_string()))? {
+            Ok(Some(file)) => Ok(Some(Growing::whole(
+                entry.described.clone(),
+                entry.size,
+                file,
+            ))),
+            Ok(None) => {
+                tracing::warn!(
+                    url = entry.key,
+                    "the cached body is missing or cut short: it will be fetched again"
+                );
+                let file = crate::db::file::FileRow {
+                    id: entry.file_id,
+                    sha256: entry.sha256,
+                    size: entry.size,
+                };
+                self.core
+                    .forget(&[file])
+                    .await
+                    .map_err(|error| failed(error.to_string()))?;
+                Ok(None)
+            }
+            Err(error) => Err(failed(error.to_string())),
+        }
+    }
+
+    /// Answers with a file that is in memory.
+    fn small(
+        &self,
+        entry: &Arc<Entry>,
+        headers: &HeaderMap,
+        status: HeaderValue,
+    ) -> Option<Response<Body>> {
+        let bytes = entry.body.as_ref()?;
+        let part = part(headers, &entry.described, Some(entry.size));
+        let body = match part {
+            Part::Whole => Body::full(bytes.clone()).counted(&self.core.meters),
+            Part::Bytes(from, to) => {
+                let (from, to) = (usize::try_from(from).ok()?, usize::try_from(to).ok()?);
+                Body::full(bytes.slice(from..to)).counted(&self.core.meters)
+            }
+            Part::NotModified | Part::Unsatisfiable => Body::empty(),
+        };
+        self.count_hit(entry);
+        Some(head(part, &entry.described, Some(entry.size), status, body))
+    }
+
+    fn count_hit(&self, entry: &Arc<Entry>) {
+        self.core.meters.add(Kind::Hits, 1);
+        self.core.note_use(entry);
+    }
+}
+
+/// A `HEAD` answer has the length that `GET` would have, and no body.
+fn with_length(
+    mut response: Response<Body>,
+    method: &Method,
+    length: Option<u64>,
+) -> Response<Body> {
+    use hyper::body::Body as _;
+    if *method != Method::HEAD {
+        return response;
+    }
+    let length = length.or_else(|| response.body().size_hint().exact());
+    if let Some(length) = length.filter(|_| response.status() != StatusCode::NOT_MODIFIED) {
+        response
+            .headers_mut()
+            .insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+    }
+    *response.body_mut() = Body::empty();
+    response
+}
+
+/// Waits until a client can be answered. A body that is complete while its
+/// rows are being written is a hit in a moment, and waited for.
+async fn answerable(flight: &mut watch::Receiver<State>) -> State {
+    flight
+        .wait_for(|state| match state {
+            State::Waiting => false,
+            State::Streaming(growing) => !is_complete(growing),
+            _ => true,
+        })
+        .await
+        .map_or(State::Uncached, |state| state.clone())
+}
+
+fn is_complete(growing: &Growing) -> bool {
+    let progress = growing.progress();
+    progress.end == End::Whole || growing.total == Some(progress.len)
+}

@@ -1,0 +1,167 @@
+//! Accepts connections and never dies of them.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use ipnet::IpNet;
+use rustix::net::sockopt;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::body::Body;
+use super::front::{Front, stranger};
+
+/// How long a client may take for a request's head; also how long it may idle.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a client may take nothing of what is sent to it: the kernel ends
+/// the connection then (tcp(7), `TCP_USER_TIMEOUT`).
+const STALLED: Duration = Duration::from_secs(60);
+
+/// The largest head of a request in bytes; also what is read ahead.
+const HEAD_SIZE: usize = 64 * 1024;
+
+/// Pause after a failed accept: most likely no file descriptors are left, and
+/// some connection has to end first.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How a face is shut: no new requests, then no connections.
+#[derive(Debug, Clone)]
+pub struct Stops {
+    /// Finish the request under way and close.
+    pub soft: CancellationToken,
+    /// Close.
+    pub hard: CancellationToken,
+}
+
+/// The apt face on one address.
+pub struct Face {
+    pub front: Front,
+    pub allow: Arc<[IpNet]>,
+    pub connections: Arc<Semaphore>,
+    pub tasks: TaskTracker,
+    pub stops: Stops,
+}
+
+/// Opens an address to listen on. Where the machine has no IPv6, the
+/// unspecified IPv6 address stands for the IPv4 one.
+///
+/// # Errors
+/// What the system says, for instance that the port is taken.
+pub async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    match TcpListener::bind(address).await {
+        Err(error)
+            if error.raw_os_error() == Some(rustix::io::Errno::AFNOSUPPORT.raw_os_error()) =>
+        {
+            tracing::warn!(%address, "this machine has no IPv6: listening on IPv4 only");
+            TcpListener::bind((Ipv4Addr::UNSPECIFIED, address.port())).await
+        }
+        other => other,
+    }
+}
+
+impl Face {
+    /// Serves until told to stop.
+    pub async fn serve(self, listener: TcpListener) {
+        let face = Arc::new(self);
+        loop {
+            let accepted = tokio::select! {
+                accepted = face.accept(&listener) => accepted,
+                () = face.stops.soft.cancelled() => return,
+            };
+            let (stream, peer, permit) = match accepted {
+                Ok(accepted) => accepted,
+                Err(error) => {
+                    tracing::warn!(%error, "no connection can be accepted for the moment");
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                }
+            };
+            let mine = Arc::clone(&face);
+            face.tasks.spawn(async move {
+                mine.connection(stream, peer).await;
+                drop(permit);
+            });
+        }
+    }
+
+    /// The next connection, once there is a place for it.
+    async fn accept(
+        &self,
+        listener: &TcpListener,
+    ) -> io::Result<(TcpStream, IpAddr, tokio::sync::OwnedSemaphorePermit)> {
+        let permit = Arc::clone(&self.connections)
+            .acquire_owned()
+            .await
+            .map_err(io::Error::other)?;
+        let (stream, peer) = listener.accept().await?;
+        Ok((stream, peer.ip().to_canonical(), permit))
+    }
+
+    async fn connection(&self, stream: TcpStream, peer: IpAddr) {
+        let prepared = stream
+            .set_nodelay(true)
+            .and_then(|()| {
+                Ok(sockopt::set_tcp_user_timeout(
+                    &stream,
+                    u32::try_from(STALLED.as_millis()).unwrap_or(u32::MAX),
+                )?)
+            })
+            .and_then(|()| Ok(sockopt::set_socket_keepalive(&stream, true)?));
+        if let Err(error) = prepared {
+            tracing::debug!(%peer, %error, "a connection ended before it began");
+            return;
+        }
+        if self.allow.iter().any(|net| net.contains(&peer)) {
+            let front = self.front.clone();
+            let answer = move |request| {
+                let front = front.clone();
+                async move { front.call(request).await }
+            };
+            connection(stream, answer, &self.stops).await;
+        } else {
+            let answer = move |_| std::future::ready(Ok(stranger(peer)));
+            connection(stream, answer, &self.stops).await;
+        }
+    }
+}
+
+/// Serves one connection to its end.
+pub async fn connection<S, F, R>(stream: S, answer: F, stops: &Stops)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    F: Fn(Request<Incoming>) -> R,
+    R: Future<Output = Result<Response<Body>, Infallible>>,
+{
+    let served = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(HEAD_SIZE)
+        .serve_connection(TokioIo::new(stream), service_fn(answer));
+    let mut served = std::pin::pin!(served);
+    let ended = tokio::select! {
+        ended = served.as_mut() => ended,
+        () = stops.soft.cancelled() => {
+            served.as_mut().graceful_shutdown();
+            tokio::select! {
+                ended = served => ended,
+                () = stops.hard.cancelled() => return,
+            }
+        }
+    };
+    if let Err(error) = ended {
+        tracing::debug!(%error, "a connection broke off");
+    }
+}

@@ -1,0 +1,217 @@
+//! What the node tells of itself: one structure for JSON, page and metrics.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::Core;
+use crate::db::DbError;
+use crate::debian::naming::to_hex;
+use crate::health::Failing;
+use crate::meter::Kind;
+use crate::store::flight::State;
+
+/// `/api/status`. Fields are documented by the contract; more may come, none goes.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Status {
+    /// Release of this program.
+    pub version: String,
+    /// 40 hexadecimal digits.
+    pub node_id: String,
+    /// Seconds since the start.
+    pub uptime_seconds: u64,
+    /// The store.
+    pub cache: CacheStatus,
+    /// Bytes of bodies since the database was made.
+    pub traffic: Traffic,
+    /// Signed indexes.
+    pub index: Index,
+    /// The distributed hash table.
+    pub dht: Dht,
+    /// Other nodes.
+    pub peers: Vec<Peer>,
+    /// What is coming in now.
+    pub downloads: Vec<Download>,
+    /// Origins that fail at present.
+    pub failing_mirrors: Vec<FailingMirror>,
+}
+
+/// The store.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct CacheStatus {
+    /// Bodies.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Requests answered from the cache.
+    pub hits: u64,
+    /// Requests that an origin had to answer.
+    pub misses: u64,
+    /// The limit in bytes (`cache.max_size`).
+    pub max_bytes: u64,
+}
+
+/// Bytes of bodies since the database was made.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Traffic {
+    /// From origins.
+    pub from_mirrors: u64,
+    /// From other nodes.
+    pub from_peers: u64,
+    /// To apt clients.
+    pub to_clients: u64,
+    /// To other nodes.
+    pub to_peers: u64,
+}
+
+/// Signed indexes.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Index {
+    /// Release files known.
+    pub releases: u64,
+    /// Files that they list.
+    pub index_files: u64,
+    /// Packages that these list.
+    pub packages: u64,
+    /// Patches of pdiff histories.
+    pub patches: u64,
+}
+
+/// The distributed hash table.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Dht {
+    /// Nodes in the routing table.
+    pub nodes: u64,
+    /// Keys stored for others.
+    pub keys: u64,
+    /// Values stored for others.
+    pub values: u64,
+    /// Size of the network as estimated.
+    pub estimated_nodes: u64,
+}
+
+/// Another node.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Peer {
+    /// `IP:PORT`
+    pub address: String,
+    /// 0 to 1.
+    pub score: f64,
+    /// Wrong bytes in the last 24 hours.
+    pub hash_errors_24h: u64,
+    /// Recent speed.
+    pub bytes_per_second: u64,
+    /// From request to first byte.
+    pub lag_seconds: f64,
+    /// Requests under way.
+    pub pending: u64,
+    /// Whether a connection is open.
+    pub connected: bool,
+}
+
+/// What is coming in.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Download {
+    /// Address.
+    pub path: String,
+    /// Length in bytes; 0 where the origin did not say.
+    pub size: u64,
+    /// Bytes that are here.
+    pub done: u64,
+    /// Pieces and who they come from.
+    pub pieces: Vec<serde_json::Value>,
+    /// Where it comes from.
+    pub source: String,
+}
+
+/// An origin that fails at present.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct FailingMirror {
+    /// `scheme://host[:port]`
+    pub origin: String,
+    /// Milliseconds since 1970.
+    pub since: i64,
+    /// What went wrong last.
+    pub error: String,
+}
+
+impl From<Failing> for FailingMirror {
+    fn from(row: Failing) -> Self {
+        Self {
+            origin: row.origin,
+            since: row.failing_since,
+            error: row.last_error,
+        }
+    }
+}
+
+/// Gathers the status.
+#[derive(Clone)]
+pub struct StatusSource {
+    /// Rows, store and counters.
+    pub core: Arc<Core>,
+    /// Who this node is.
+    pub node_id: [u8; 20],
+    /// When this process started.
+    pub started: Instant,
+}
+
+impl StatusSource {
+    /// The status now.
+    ///
+    /// # Errors
+    /// Where rows can't be read.
+    pub async fn status(&self) -> Result<Status, DbError> {
+        let core = &self.core;
+        let totals = core.db.file_totals().await?;
+        let mut sums = [0; Kind::ALL.len()];
+        for (sum, kind) in sums.iter_mut().zip(Kind::ALL) {
+            *sum = core.db.traffic_total(kind).await? + core.meters.pending(kind);
+        }
+        let [from_mirrors, to_clients, hits, misses] = sums;
+        Ok(Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            node_id: to_hex(&self.node_id),
+            uptime_seconds: self.started.elapsed().as_secs(),
+            cache: CacheStatus {
+                files: totals.files,
+                bytes: totals.bytes,
+                hits,
+                misses,
+                max_bytes: core.budget.max_size(),
+            },
+            traffic: Traffic {
+                from_mirrors,
+                to_clients,
+                ..Traffic::default()
+            },
+            downloads: self.downloads(),
+            failing_mirrors: core.health.failing().into_iter().map(Into::into).collect(),
+            ..Status::default()
+        })
+    }
+
+    fn downloads(&self) -> Vec<Download> {
+        let flights = self.core.flights.all().into_iter();
+        let mut downloads: Vec<_> = flights
+            .map(|flight| {
+                let (size, done) = match flight.state() {
+                    State::Streaming(growing) => {
+                        (growing.total.unwrap_or(0), growing.progress().len)
+                    }
+                    _ => (0, 0),
+                };
+                Download {
+                    path: flight.key().to_owned(),
+                    size,
+                    done,
+                    source: "mirror".to_owned(),
+                    ..Download::default()
+                }
+            })
+            .collect();
+        downloads.sort_by(|one, other| one.path.cmp(&other.path));
+        downloads
+    }
+}

@@ -1,0 +1,300 @@
+//! Assembles one node: main and every test build it here.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::clock::SharedClock;
+use crate::config::Config;
+use crate::core::{Core, Parts};
+use crate::db::node::Identity;
+use crate::db::{Db, DbError};
+use crate::debian::url::UrlError;
+use crate::health::Health;
+use crate::http::control;
+use crate::http::file::Files;
+use crate::http::front::Front;
+use crate::http::server::{Face, Stops, listen};
+use crate::http::status::StatusSource;
+use crate::lifecycle::Tasks;
+use crate::mirrors::Mirrors;
+use crate::store::budget::Budget;
+use crate::store::disk::{Disk, OpenError};
+use crate::upstream::policy::Policy;
+use crate::upstream::{CaFileError, Upstream};
+use crate::worker::dispatcher::dispatch;
+use crate::worker::fetch_file::FetchFile;
+use crate::worker::{evict, flush, sweep};
+
+/// How long requests and downloads under way may take to end at a stop.
+const GRACE: Duration = Duration::from_secs(8);
+
+/// File descriptors that database, listeners and folders take.
+const OWN_DESCRIPTORS: u64 = 64;
+
+/// Why a node does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// The data folder.
+    #[error(transparent)]
+    Disk(#[from] OpenError),
+    /// The database.
+    #[error(transparent)]
+    Db(#[from] DbError),
+    /// A mirror's address.
+    #[error("a [[mirror]] has an upstream that is no address: {0}")]
+    Mirror(#[from] UrlError),
+    /// Certificates.
+    #[error(transparent)]
+    CaFile(#[from] CaFileError),
+    /// An address to listen on.
+    #[error("{0} can't be listened on: {1}; change apt.listen, or stop what listens there")]
+    Listen(SocketAddr, io::Error),
+    /// The socket for this machine's own command line.
+    #[error("the control socket in the data folder can't be opened: {0}")]
+    Control(io::Error),
+}
+
+/// Opens the data folder: rows and bytes, and nobody else in it. This is all
+/// that the command line needs for its chores when no daemon runs.
+///
+/// # Errors
+/// Where folder or database can't be used, or another process holds them.
+pub async fn open_core(
+    config: &Config,
+    clock: SharedClock,
+) -> Result<(Arc<Core>, Identity), StartError> {
+    let disk = Arc::new(Disk::open(&config.data_dir)?);
+    let db = Db::open(&disk.database()).await?;
+    let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    let identity = db.identity(boot_id.trim(), clock.now()).await?;
+    let totals = db.file_totals().await?;
+    let cache = &config.cache;
+    let budget = Budget::new(
+        cache.max_size,
+        cache.min_free,
+        disk.root().to_owned(),
+        totals.bytes,
+    );
+    let health = Health::from_rows(db.failing_mirrors().await?);
+    let core = Core::new(Parts {
+        db,
+        disk,
+        budget,
+        health,
+        mirrors: Mirrors::new(&config.mirrors)?,
+        clock,
+    });
+    Ok((core, identity))
+}
+
+/// A running node.
+pub struct Node {
+    /// Where the apt face listens; ports are the real ones.
+    pub addresses: Vec<SocketAddr>,
+    /// Rows and bytes.
+    pub core: Arc<Core>,
+    workers: Tasks,
+    connections: TaskTracker,
+    stops: Stops,
+}
+
+impl Node {
+    /// Starts a node.
+    ///
+    /// # Errors
+    /// [`StartError`], in a sentence for the person who starts it.
+    pub async fn start(config: &Config, clock: SharedClock) -> Result<Self, StartError> {
+        let started = (Instant::now(), clock.now());
+        let capacity = Capacity::of_process();
+        let policy = Policy::new(
+            &config.upstream.allow,
+            &Mirrors::new(&config.mirrors)?.bases(),
+        );
+        let upstream = Upstream::new(policy, config.upstream.timeout, &config.upstream.ca_files)?;
+        let (core, identity) = open_core(config, clock).await?;
+        core.db.recover_downloads(identity.same_boot).await?;
+        let control = control::listen(core.disk.root()).map_err(StartError::Control)?;
+        let mut listeners = Vec::new();
+        for address in &config.apt.listen {
+            let listener = listen(*address)
+                .await
+                .map_err(|error| StartError::Listen(*address, error))?;
+            listeners.push(listener);
+        }
+        let addresses = listeners
+            .iter()
+            .filter_map(|listener| listener.local_addr().ok())
+            .collect();
+        let mut node = Self {
+            addresses,
+            core,
+            workers: Tasks::default(),
+            connections: TaskTracker::new(),
+            stops: Stops {
+                soft: CancellationToken::new(),
+                hard: CancellationToken::new(),
+            },
+        };
+        let status = StatusSource {
+            core: Arc::clone(&node.core),
+            node_id: identity.node_id,
+            started: started.0,
+        };
+        node.start_workers(&upstream, &capacity, started.1);
+        node.start_faces(config, &upstream, &capacity, status, listeners);
+        node.start_control(control);
+        Ok(node)
+    }
+
+    fn start_workers(
+        &mut self,
+        upstream: &Upstream,
+        capacity: &Capacity,
+        started: crate::clock::Millis,
+    ) {
+        let fetch = Arc::new(FetchFile {
+            core: Arc::clone(&self.core),
+            upstream: upstream.clone(),
+            slots: capacity.downloads,
+        });
+        let Stops { soft, hard } = self.stops.clone();
+        self.workers
+            .spawn("fetch_file", dispatch(fetch, soft.clone(), hard.clone()));
+        self.workers
+            .spawn("evict", evict::run(Arc::clone(&self.core), hard.clone()));
+        self.workers
+            .spawn("flush", flush::run(Arc::clone(&self.core), hard));
+        self.connections
+            .spawn(sweep::run(Arc::clone(&self.core), started, soft));
+    }
+
+    fn start_faces(
+        &mut self,
+        config: &Config,
+        upstream: &Upstream,
+        capacity: &Capacity,
+        status: StatusSource,
+        listeners: Vec<TcpListener>,
+    ) {
+        let files = Files {
+            core: Arc::clone(&self.core),
+            upstream: upstream.clone(),
+            tasks: self.connections.clone(),
+        };
+        let front = Front::new(
+            files,
+            status,
+            config.upstream.connect,
+            self.stops.soft.clone(),
+        );
+        let places = Arc::new(Semaphore::new(capacity.connections));
+        for listener in listeners {
+            let face = Face {
+                front: front.clone(),
+                allow: config.apt.allow.clone().into(),
+                connections: Arc::clone(&places),
+                tasks: self.connections.clone(),
+                stops: self.stops.clone(),
+            };
+            self.workers.spawn("apt face", face.serve(listener));
+        }
+    }
+
+    fn start_control(&mut self, listener: UnixListener) {
+        let (core, tasks, stops) = (
+            Arc::clone(&self.core),
+            self.connections.clone(),
+            self.stops.clone(),
+        );
+        self.workers.spawn(
+            "control socket",
+            control::serve(listener, core, tasks, stops),
+        );
+    }
+
+    /// Runs until `stop` is cancelled, then stops cleanly. Answers the name of
+    /// a worker that ended unasked, which is a failure.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), &'static str> {
+        let ended = tokio::select! {
+            () = stop.cancelled() => Ok(()),
+            name = self.workers.ended() => Err(name),
+        };
+        self.stop().await;
+        ended
+    }
+
+    /// Stops: requests and downloads under way get a few seconds, then what
+    /// is left is dropped, for the next start to find in its rows.
+    pub async fn stop(mut self) {
+        self.stops.soft.cancel();
+        self.connections.close();
+        let connections = self.connections.clone();
+        if tokio::time::timeout(GRACE, connections.wait())
+            .await
+            .is_err()
+        {
+            tracing::info!("some requests did not end in time and are cut off");
+        }
+        self.stops.hard.cancel();
+        self.workers.finish().await;
+        let _ = tokio::time::timeout(Duration::from_secs(1), self.connections.wait()).await;
+        self.core.db.close().await;
+    }
+}
+
+/// How much this process may have open at once.
+struct Capacity {
+    connections: usize,
+    downloads: usize,
+}
+
+impl Capacity {
+    /// Raises the limit of file descriptors as far as it goes, and divides it.
+    fn of_process() -> Self {
+        let limit = getrlimit(Resource::Nofile);
+        let raised = Rlimit {
+            current: limit.maximum,
+            maximum: limit.maximum,
+        };
+        let soft = match setrlimit(Resource::Nofile, raised) {
+            Ok(()) => limit.maximum,
+            Err(_) => limit.current,
+        };
+        Self::of_descriptors(soft.unwrap_or(u64::MAX))
+    }
+
+    /// A connection takes a descriptor for itself and often one for the file
+    /// it sends; a download takes a few while it connects and writes.
+    fn of_descriptors(limit: u64) -> Self {
+        let free = usize::try_from(limit.saturating_sub(OWN_DESCRIPTORS)).unwrap_or(usize::MAX);
+        Self {
+            connections: (free / 3).clamp(4, 8192),
+            downloads: (free / 8).clamp(2, 64),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn few_descriptors_mean_few_connections_and_never_none() {
+        let small = Capacity::of_descriptors(128);
+        assert!(
+            small.connections * 2 + small.downloads * 3 + 64 <= 140,
+            "{}",
+            small.connections
+        );
+        assert!(Capacity::of_descriptors(0).connections > 0);
+        assert_eq!(Capacity::of_descriptors(u64::MAX).downloads, 64);
+    }
+}

@@ -1,0 +1,13 @@
+//! Bytes on disk and in memory, and nothing that knows rows.
+//!
+//! A body is written to `temp/`, made durable, and renamed to its hash below
+//! `files/`. Readers never copy it into the process: they hand slices of a
+//! mapping to the kernel.
+
+pub mod budget;
+pub mod disk;
+pub mod flight;
+pub mod growing;
+pub mod hot;
+pub mod incoming;
+pub mod mapped;

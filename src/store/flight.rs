@@ -1,0 +1,129 @@
+//! Who waits for what is being fetched.
+//!
+//! Any number of clients that need one address answered share one flight, and
+//! one flight causes one question to the origin. A flight belongs to nobody:
+//! whoever leaves, the first included, changes nothing for the others.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use super::growing::Growing;
+use super::hot::Entry;
+
+/// What is known of the answer.
+#[derive(Debug, Clone)]
+pub enum State {
+    /// Nothing yet.
+    Waiting,
+    /// It is coming in.
+    Streaming(Arc<Growing>),
+    /// It is in the store, and the origin was not asked for it.
+    Stored(Arc<Entry>),
+    /// The stored copy is current: the origin said so just now.
+    Unchanged(Arc<Entry>),
+    /// It can be had, but not be kept: everybody fetches for themselves.
+    Uncached,
+    /// There is none.
+    Refused(Refusal),
+}
+
+/// Why an address has no answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Status code for the client.
+    pub status: u16,
+    /// One sentence.
+    pub reason: String,
+    /// Whether a stored copy may stand in: the origin failed, as against
+    /// having said that the file is no more.
+    pub stale_may_serve: bool,
+}
+
+/// One question on its way.
+#[derive(Debug)]
+pub struct Flight {
+    key: String,
+    state: watch::Sender<State>,
+}
+
+impl Flight {
+    /// What is known now, and what will be.
+    #[must_use]
+    pub fn watch(&self) -> watch::Receiver<State> {
+        self.state.subscribe()
+    }
+
+    /// What is known now.
+    #[must_use]
+    pub fn state(&self) -> State {
+        self.state.borrow().clone()
+    }
+
+    /// The canonical address that is asked for.
+    #[must_use]
+    pub fn key(&self) -> &str {
+        &self.key
+    }
+
+    /// More is known.
+    pub fn tell(&self, state: State) {
+        self.state.send_replace(state);
+    }
+}
+
+/// All flights, by address.
+#[derive(Debug, Default)]
+pub struct Flights(Mutex<HashMap<String, Arc<Flight>>>);
+
+impl Flights {
+    fn map(&self) -> MutexGuard<'_, HashMap<String, Arc<Flight>>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The flight for an address, and whether it was opened by this call: then
+    /// it is the caller's to see that someone answers it.
+    pub fn join(&self, key: &str) -> (Arc<Flight>, bool) {
+        let mut map = self.map();
+        if let Some(flight) = map.get(key) {
+            return (Arc::clone(flight), false);
+        }
+        let flight = Arc::new(Flight {
+            key: key.to_owned(),
+            state: watch::Sender::new(State::Waiting),
+        });
+        map.insert(key.to_owned(), Arc::clone(&flight));
+        (flight, true)
+    }
+
+    /// What is known of an address that someone waits for.
+    #[must_use]
+    pub fn peek(&self, key: &str) -> Option<State> {
+        self.map().get(key).map(|flight| flight.state())
+    }
+
+    /// The last word on a flight. Rows and caches must know it already: who
+    /// comes next opens another flight.
+    pub fn land(&self, flight: &Flight, state: State) {
+        self.forget(flight);
+        flight.tell(state);
+    }
+
+    /// Nobody joins this flight any more.
+    pub fn forget(&self, flight: &Flight) {
+        let mut map = self.map();
+        if map
+            .get(&flight.key)
+            .is_some_and(|held| std::ptr::eq(Arc::as_ptr(held), flight))
+        {
+            map.remove(&flight.key);
+        }
+    }
+
+    /// Every flight there is.
+    #[must_use]
+    pub fn all(&self) -> Vec<Arc<Flight>> {
+        self.map().values().cloned().collect()
+    }
+}

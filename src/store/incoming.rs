@@ -1,0 +1,238 @@
+//! The writing end of a body on its way in: one blocking task that writes,
+//! publishes and hashes, in that order, so that readers wait for neither hash
+//! nor disk.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use rustix::fs::{FallocateFlags, fallocate};
+use rustix::io::Errno;
+use sha2::{Digest, Sha256, Sha512};
+use tokio::sync::mpsc;
+use tokio::task::JoinHandle;
+
+use super::growing::Growing;
+use crate::debian::naming::NamedHash;
+
+/// Chunks between network and disk; a chunk is some tens of KiB.
+const QUEUE: usize = 32;
+
+/// From this length on, the disk is asked for the whole room at once, so that
+/// a full disk is known before the first byte and not in the middle.
+const ALLOCATE_FROM: u64 = 1024 * 1024;
+
+/// Why a body could not be written.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// The disk refused, most likely because it is full.
+    #[error("the disk refused: {0}")]
+    Disk(#[from] io::Error),
+    /// A download that started afresh brought other bytes than before.
+    #[error("the file changed at its origin while it was fetched")]
+    Changed,
+    /// The origin sent more than it announced.
+    #[error("the origin sent more than the {0} bytes it announced")]
+    TooLong(u64),
+}
+
+/// A body that arrived and is durable in its temp file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Received {
+    /// Hash of its bytes.
+    pub sha256: [u8; 32],
+    /// Length in bytes.
+    pub size: u64,
+    /// Whether its bytes have the hash that its name holds; true where it holds none.
+    pub as_named: bool,
+}
+
+enum Step {
+    Chunk(Bytes),
+    /// The origin sends it all again from the first byte.
+    Rewind,
+    /// Everything came: make it durable.
+    Finish,
+}
+
+/// The hashes that one pass over the bytes makes.
+struct Hashes {
+    sha256: Sha256,
+    sha512: Option<Sha512>,
+}
+
+impl Hashes {
+    fn new(named: Option<&NamedHash>) -> Self {
+        Self {
+            sha256: Sha256::new(),
+            sha512: matches!(named, Some(NamedHash::Sha512(_))).then(Sha512::new),
+        }
+    }
+
+    fn update(&mut self, bytes: &[u8]) {
+        self.sha256.update(bytes);
+        if let Some(sha512) = &mut self.sha512 {
+            sha512.update(bytes);
+        }
+    }
+
+    fn finish(self, size: u64, named: Option<&NamedHash>) -> Received {
+        let sha256: [u8; 32] = self.sha256.finalize().into();
+        let as_named = match (named, self.sha512) {
+            (Some(NamedHash::Sha256(wanted)), _) => sha256 == *wanted,
+            (Some(NamedHash::Sha512(wanted)), Some(sha512)) => {
+                let sha512: [u8; 64] = sha512.finalize().into();
+                sha512 == *wanted
+            }
+            _ => true,
+        };
+        Received {
+            sha256,
+            size,
+            as_named,
+        }
+    }
+}
+
+/// The writing end.
+#[derive(Debug)]
+pub struct Incoming {
+    steps: mpsc::Sender<Step>,
+    task: JoinHandle<Result<Received, WriteError>>,
+}
+
+impl Incoming {
+    /// Starts writing to the file of `growing`, which is empty, for its readers.
+    #[must_use]
+    pub fn start(growing: Arc<Growing>, named: Option<NamedHash>) -> Self {
+        let (steps, queue) = mpsc::channel(QUEUE);
+        let task = tokio::task::spawn_blocking(move || {
+            Writer {
+                growing,
+                hashes: Hashes::new(named.as_ref()),
+                len: 0,
+                again: None,
+            }
+            .run(queue, named.as_ref())
+        });
+        Self { steps, task }
+    }
+
+    /// Hands over bytes. Answers false where the writer gave up:
+    /// [`Incoming::finish_if`] says why.
+    pub async fn push(&self, bytes: Bytes) -> bool {
+        self.steps.send(Step::Chunk(bytes)).await.is_ok()
+    }
+
+    /// From here on the bytes come again from the first.
+    pub async fn rewind(&self) -> bool {
+        self.steps.send(Step::Rewind).await.is_ok()
+    }
+
+    /// Ends the writing: where everything came (`whole`), the body is made
+    /// durable, else it is given up. Readers are not told.
+    ///
+    /// # Errors
+    /// Why the body could not be written.
+    pub async fn finish_if(self, whole: bool) -> Result<Received, WriteError> {
+        if whole {
+            let _ = self.steps.send(Step::Finish).await;
+        }
+        drop(self.steps);
+        self.task.await.map_err(io::Error::other)?
+    }
+}
+
+struct Writer {
+    growing: Arc<Growing>,
+    hashes: Hashes,
+    len: u64,
+    /// After a rewind: how far the second coming was compared with the first.
+    again: Option<u64>,
+}
+
+impl Writer {
+    fn run(
+        mut self,
+        mut queue: mpsc::Receiver<Step>,
+        named: Option<&NamedHash>,
+    ) -> Result<Received, WriteError> {
+        self.allocate()?;
+        while let Some(step) = queue.blocking_recv() {
+            match step {
+                Step::Chunk(bytes) => self.write(&bytes)?,
+                Step::Rewind => self.again = Some(0),
+                Step::Finish => {
+                    self.growing.file().sync_data()?;
+                    return Ok(self.hashes.finish(self.len, named));
+                }
+            }
+        }
+        Err(io::Error::other("the download was given up").into())
+    }
+
+    fn allocate(&self) -> io::Result<()> {
+        let Some(total) = self.growing.total.filter(|total| *total >= ALLOCATE_FROM) else {
+            return Ok(());
+        };
+        match fallocate(self.growing.file(), FallocateFlags::KEEP_SIZE, 0, total) {
+            Err(Errno::OPNOTSUPP) | Ok(()) => Ok(()),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> Result<(), WriteError> {
+        let fresh = self.compare(bytes)?;
+        if fresh.is_empty() {
+            return Ok(());
+        }
+        if let Some(total) = self.growing.total
+            && self.len + fresh.len() as u64 > total
+        {
+            return Err(WriteError::TooLong(total));
+        }
+        self.growing.file().write_all_at(fresh, self.len)?;
+        self.len += fresh.len() as u64;
+        self.growing.publish(self.len);
+        self.hashes.update(fresh);
+        Ok(())
+    }
+
+    /// What of `bytes` goes beyond what is written; what does not must be the
+    /// same as before, for readers have it.
+    fn compare<'a>(&mut self, bytes: &'a [u8]) -> Result<&'a [u8], WriteError> {
+        let Some(at) = self.again else {
+            return Ok(bytes);
+        };
+        let known = usize::try_from(self.len - at)
+            .unwrap_or(usize::MAX)
+            .min(bytes.len());
+        let mut before = vec![0; known];
+        self.growing.file().read_exact_at(&mut before, at)?;
+        if before != bytes[..known] {
+            return Err(WriteError::Changed);
+        }
+        let at = at + known as u64;
+        self.again = (at < self.len).then_some(at);
+        Ok(&bytes[known..])
+    }
+}
+
+/// Hashes a file that lies on disk. Blocks.
+///
+/// # Errors
+/// What the disk says.
+pub fn hash_file(file: &File) -> io::Result<([u8; 32], u64)> {
+    let mut buffer = vec![0; 256 * 1024];
+    let (mut sha256, mut at) = (Sha256::new(), 0);
+    loop {
+        let read = file.read_at(&mut buffer, at)?;
+        if read == 0 {
+            return Ok((sha256.finalize().into(), at));
+        }
+        sha256.update(&buffer[..read]);
+        at += read as u64;
+    }
+}

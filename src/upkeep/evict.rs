@@ -1,0 +1,90 @@
+//! Evicting: least recently used bodies go until the rest is within the limits.
+
+use super::Progress;
+use crate::core::{Core, CoreError};
+use crate::db::file::FileRow;
+
+/// Rows looked at in one step.
+const BATCH: i64 = 64;
+
+/// What an eviction did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Evicted {
+    /// Bodies removed.
+    pub files: u64,
+    /// Their bytes.
+    pub bytes: u64,
+}
+
+/// Evicts until `wanted` more bytes fit, or nothing is left that may go: what
+/// is pinned or being read stays. `progress` hears of every step.
+///
+/// # Errors
+/// Where rows can't be read or written.
+pub async fn evict(
+    core: &Core,
+    wanted: u64,
+    mut progress: impl FnMut(Progress) + Send,
+) -> Result<Evicted, CoreError> {
+    let mut evicted = Evicted::default();
+    let total = core.budget.shortfall(wanted);
+    if total == 0 {
+        return Ok(evicted);
+    }
+    core.write_uses().await?;
+    let mut kept = 0;
+    loop {
+        let short = core.budget.shortfall(wanted);
+        if short == 0 {
+            return Ok(evicted);
+        }
+        let oldest = core.db.least_recently_used(BATCH, kept).await?;
+        if oldest.is_empty() {
+            return Ok(evicted);
+        }
+        let victims = choose(&oldest, short, |file| core.disk.in_use(&file.sha256));
+        if victims.is_empty() {
+            kept += i64::try_from(oldest.len()).unwrap_or(BATCH);
+            continue;
+        }
+        let freed = core.forget(&victims).await?;
+        evicted.files += victims.len() as u64;
+        evicted.bytes += freed;
+        let done = evicted.bytes.min(total);
+        progress(Progress { done, total });
+    }
+}
+
+/// The first files that may go, until they come to `short` bytes.
+fn choose(oldest: &[FileRow], short: u64, in_use: impl Fn(&FileRow) -> bool) -> Vec<FileRow> {
+    let mut sum = 0;
+    let mut victims = Vec::new();
+    for file in oldest.iter().filter(|file| !in_use(file)) {
+        if sum >= short {
+            break;
+        }
+        sum += file.size;
+        victims.push(file.clone());
+    }
+    victims
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_oldest_go_until_it_is_enough_and_readers_are_spared() {
+        let file = |id| FileRow {
+            id,
+            sha256: [0; 32],
+            size: 10,
+        };
+        let oldest = [file(1), file(2), file(3), file(4)];
+        let ids: Vec<_> = choose(&oldest, 15, |file| file.id == 2)
+            .iter()
+            .map(|file| file.id)
+            .collect();
+        assert_eq!(ids, [1, 3]);
+    }
+}

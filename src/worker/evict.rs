@@ -1,0 +1,38 @@
+//! Keeps the store below its limits: least recently used bodies go first.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::jittered;
+use crate::core::Core;
+use crate::upkeep::evict::{Evicted, evict};
+
+/// How often the limits are looked at although nobody waits for room: the
+/// disk fills up without us too.
+const ROUND: Duration = Duration::from_secs(30);
+
+/// Evicts until cancelled.
+pub async fn run(core: Arc<Core>, stop: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = core.budget.pressed() => {}
+            () = tokio::time::sleep(jittered(ROUND)) => {}
+            () = stop.cancelled() => return,
+        }
+        let waiting = core.budget.take_waiting();
+        let wanted = waiting.iter().map(|(size, _)| size).sum();
+        match evict(&core, wanted, |_| {}).await {
+            Ok(Evicted { files: 0, .. }) if core.budget.shortfall(wanted) > 0 => {
+                // Dropping the senders tells those who wait that nothing can go.
+            }
+            Ok(_) => {
+                for (_, tell) in waiting {
+                    let _ = tell.send(());
+                }
+            }
+            Err(error) => tracing::warn!(%error, "nothing can be evicted"),
+        }
+    }
+}

@@ -1,0 +1,431 @@
+//! Fetches one address: asks its origins in order, keeps what they send.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::header::{CONTENT_TYPE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+use tokio::sync::Notify;
+
+use super::dispatcher::{LEASE, Work};
+use super::receive::{Received, Receiver};
+use crate::clock::{Millis, millis, to_millis};
+use crate::core::{Core, CoreError};
+use crate::db::DbError;
+use crate::db::download::{Claim, LeftBehind};
+use crate::db::url::UrlRow;
+use crate::debian::naming::Naming;
+use crate::debian::url::RepoUrl;
+use crate::store::flight::{Flight, Refusal, State};
+use crate::store::hot::Entry;
+use crate::store::incoming::hash_file;
+use crate::upstream::{Answer, Upstream, UpstreamError};
+use crate::validators::Validators;
+
+/// Downloads at the same time, at most so many from one origin.
+const PER_ORIGIN: i64 = 16;
+
+/// The longest pause before a stored copy is checked again.
+const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+
+/// A stored copy that could not be checked so often is left as it is until a
+/// client asks for it.
+const MAX_ATTEMPTS: i64 = 60;
+
+/// The worker.
+pub struct FetchFile {
+    /// Rows and bytes.
+    pub core: Arc<Core>,
+    /// Origins.
+    pub upstream: Upstream,
+    /// Downloads at the same time.
+    pub slots: usize,
+}
+
+/// What came of a claim.
+pub(super) enum Outcome {
+    /// A body arrived and is in the store; its rows are written.
+    Stored(Arc<Entry>),
+    /// The stored copy is current.
+    Unchanged(Arc<Entry>),
+    /// It can be had but not kept.
+    Uncached,
+    /// No origin had it.
+    Refused(Refusal),
+}
+
+impl Work for FetchFile {
+    type Claim = Claim;
+    const NAME: &'static str = "fetch_file";
+
+    fn slots(&self) -> usize {
+        self.slots
+    }
+
+    async fn claim(&self, slots: usize) -> Result<Vec<Claim>, DbError> {
+        let now = self.core.now();
+        let slots = i64::try_from(slots).unwrap_or(i64::MAX);
+        self.core
+            .db
+            .claim_downloads(now, now + millis(LEASE), slots, PER_ORIGIN)
+            .await
+    }
+
+    fn id(claim: &Claim) -> i64 {
+        claim.id
+    }
+
+    async fn run(&self, claim: Claim) {
+        let (flight, _) = self.core.flights.join(&claim.url);
+        let outcome = match RepoUrl::parse(&claim.url) {
+            Ok(url) => self.fetch(&claim, &url, &flight).await,
+            Err(error) => Ok(Outcome::Refused(Core::own_fault(&error.to_string()))),
+        };
+        let outcome = outcome.unwrap_or_else(|error| {
+            tracing::error!(url = claim.url, %error, "a download goes on without the cache");
+            Outcome::Uncached
+        });
+        if let Err(error) = self.settle(&claim, &flight, outcome).await {
+            tracing::error!(url = claim.url, %error, "the end of a download can't be written down");
+            self.core.flights.land(&flight, State::Uncached);
+        }
+    }
+
+    async fn abandoned(&self, claim: Claim) {
+        let (flight, _) = self.core.flights.join(&claim.url);
+        let refusal = Core::own_fault("the download failed inside aptmesh; its log says more");
+        if let Err(error) = self
+            .settle(&claim, &flight, Outcome::Refused(refusal))
+            .await
+        {
+            tracing::error!(url = claim.url, %error, "an abandoned download can't be given back");
+        }
+    }
+
+    async fn next_in(&self) -> Result<Option<Duration>, DbError> {
+        let next = self.core.db.next_download_at().await?;
+        Ok(next.map(|at| Duration::from_millis(u64::try_from(at - self.core.now()).unwrap_or(0))))
+    }
+
+    async fn upkeep(&self, running: &[i64]) -> Result<(), DbError> {
+        let now = self.core.now();
+        let lost = self
+            .core
+            .db
+            .renew_downloads(running, now, now + millis(LEASE))
+            .await?;
+        if lost > 0 {
+            tracing::warn!(lost, "downloads without a worker are wanted again");
+        }
+        Ok(())
+    }
+
+    fn wanted(&self) -> &Notify {
+        &self.core.download_wanted
+    }
+}
+
+impl FetchFile {
+    async fn fetch(
+        &self,
+        claim: &Claim,
+        url: &RepoUrl,
+        flight: &Flight,
+    ) -> Result<Outcome, CoreError> {
+        if let Some(left) = &claim.left_behind
+            && let Some(entry) = self.adopt(claim, url, left).await?
+        {
+            return Ok(Outcome::Stored(entry));
+        }
+        let stored = self.core.find(url).await?;
+        let mut refusal = None::<Refusal>;
+        for origin in self.in_order(url) {
+            match self
+                .ask(claim, url, &origin, stored.as_ref(), flight)
+                .await?
+            {
+                Outcome::Refused(next) => refusal = Some(worse(refusal, next)),
+                settled => return Ok(settled),
+            }
+        }
+        Ok(Outcome::Refused(refusal.unwrap_or_else(|| {
+            Core::own_fault("the mirror has no origins")
+        })))
+    }
+
+    /// The origins in the order of the configuration, those that are down last.
+    fn in_order(&self, url: &RepoUrl) -> Vec<RepoUrl> {
+        let now = self.core.now();
+        let mut origins = self.core.mirrors.origins(url);
+        origins.sort_by_key(|origin| self.core.health.is_down(origin.origin(), now));
+        origins
+    }
+
+    /// A body that a killed process had got whole: it only needs its rows.
+    async fn adopt(
+        &self,
+        claim: &Claim,
+        url: &RepoUrl,
+        left: &LeftBehind,
+    ) -> Result<Option<Arc<Entry>>, CoreError> {
+        let path = self.core.disk.temp_path(&left.temp);
+        let hashed = tokio::task::spawn_blocking(move || {
+            let file = std::fs::File::open(path)?;
+            let hashed = hash_file(&file)?;
+            file.sync_data()?;
+            std::io::Result::Ok(hashed)
+        });
+        let whole = match hashed.await {
+            Ok(Ok((sha256, size))) if size == left.size => sha256,
+            _ => {
+                self.core.disk.drop_temp(&left.temp);
+                return Ok(None);
+            }
+        };
+        if let Naming::ByHash(named) = Naming::of(url.path())
+            && !named.may_be(&whole)
+        {
+            self.core.disk.drop_temp(&left.temp);
+            return Ok(None);
+        }
+        let Ok(room) = self.core.budget.promise(left.size).await else {
+            self.core.disk.drop_temp(&left.temp);
+            return Ok(None);
+        };
+        let row = UrlRow {
+            url: claim.url.clone(),
+            file_id: 0,
+            sha256: whole,
+            size: left.size,
+            validators: left.validators.clone(),
+            checked_at: self.core.now(),
+        };
+        let placed = self
+            .core
+            .place(left.temp.clone(), row, claim.id, claim.lease)
+            .await?;
+        Ok(placed.map(|(entry, new)| {
+            if new {
+                room.keep(entry.size);
+            }
+            entry
+        }))
+    }
+
+    async fn ask(
+        &self,
+        claim: &Claim,
+        url: &RepoUrl,
+        origin: &RepoUrl,
+        stored: Option<&Arc<Entry>>,
+        flight: &Flight,
+    ) -> Result<Outcome, CoreError> {
+        let conditions = stored
+            .map(|entry| conditions(&entry.validators))
+            .unwrap_or_default();
+        let answer = match self.upstream.ask(&Method::GET, origin, &conditions).await {
+            Ok(answer) => answer,
+            Err(error) => return Ok(self.failed(origin, &error).await),
+        };
+        match (answer.status, stored) {
+            (StatusCode::OK, _) => {
+                self.answered(origin).await;
+                self.receive(claim, url, origin, answer, stored, flight)
+                    .await
+            }
+            (StatusCode::NOT_MODIFIED, Some(entry)) => {
+                self.answered(origin).await;
+                Ok(Outcome::Unchanged(Arc::clone(entry)))
+            }
+            (status, _) => Ok(self.refused(origin, status).await),
+        }
+    }
+
+    async fn receive(
+        &self,
+        claim: &Claim,
+        url: &RepoUrl,
+        origin: &RepoUrl,
+        answer: Answer,
+        stored: Option<&Arc<Entry>>,
+        flight: &Flight,
+    ) -> Result<Outcome, CoreError> {
+        let receiver = Receiver {
+            core: &self.core,
+            upstream: &self.upstream,
+            claim,
+            url,
+            flight,
+            stored,
+            said: said_by(&answer, self.core.now()),
+        };
+        match receiver.receive(origin, answer).await? {
+            Received::Stored(entry) => Ok(Outcome::Stored(entry)),
+            Received::Same(entry) => Ok(Outcome::Unchanged(entry)),
+            Received::Uncached => Ok(Outcome::Uncached),
+            Received::Failed(origin, error) => Ok(self.outage(&origin, &error, 502).await),
+        }
+    }
+
+    async fn answered(&self, origin: &RepoUrl) {
+        if !self.core.health.answered(origin.origin()) {
+            return;
+        }
+        tracing::info!(origin = origin.origin(), "the origin answers again");
+        let recovered = self
+            .core
+            .db
+            .mirror_recovered(origin.origin(), self.core.now());
+        if let Err(error) = recovered.await {
+            tracing::warn!(%error, "an origin's recovery can't be written down");
+        }
+        self.core.download_wanted.notify_one();
+    }
+
+    async fn failed(&self, origin: &RepoUrl, error: &UpstreamError) -> Outcome {
+        if error.is_outage() {
+            return self
+                .outage(origin, &error.to_string(), error.status())
+                .await;
+        }
+        Outcome::Refused(Refusal {
+            status: error.status(),
+            reason: error.to_string(),
+            stale_may_serve: true,
+        })
+    }
+
+    async fn refused(&self, origin: &RepoUrl, status: StatusCode) -> Outcome {
+        let reason = format!("{} answered {status}", origin.origin());
+        if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
+            return self.outage(origin, &reason, 502).await;
+        }
+        self.answered(origin).await;
+        let told = if status.is_client_error() {
+            status.as_u16()
+        } else {
+            502
+        };
+        Outcome::Refused(Refusal {
+            status: told,
+            reason,
+            stale_may_serve: false,
+        })
+    }
+
+    async fn outage(&self, origin: &RepoUrl, error: &str, status: u16) -> Outcome {
+        let row = self
+            .core
+            .health
+            .failed(origin.origin(), error, self.core.now());
+        if row.failures == 1 {
+            tracing::warn!(
+                origin = origin.origin(),
+                error,
+                "the origin fails; stored copies are served"
+            );
+        }
+        if let Err(error) = self.core.db.mirror_failed(&row).await {
+            tracing::warn!(%error, "an origin's failure can't be written down");
+        }
+        Outcome::Refused(Refusal {
+            status,
+            reason: error.to_owned(),
+            stale_may_serve: true,
+        })
+    }
+
+    /// Writes how it ended, then tells who waits: in this order, so that
+    /// whoever comes next finds what is in the rows.
+    async fn settle(
+        &self,
+        claim: &Claim,
+        flight: &Flight,
+        outcome: Outcome,
+    ) -> Result<(), CoreError> {
+        let db = &self.core.db;
+        let state = match outcome {
+            Outcome::Stored(entry) => State::Stored(entry),
+            Outcome::Unchanged(entry) => {
+                let now = self.core.now();
+                db.finish_unchanged(&claim.url, claim.id, claim.lease, now)
+                    .await?;
+                entry.checked(now);
+                State::Unchanged(entry)
+            }
+            Outcome::Uncached => {
+                db.drop_download(claim).await?;
+                State::Uncached
+            }
+            Outcome::Refused(refusal) => {
+                self.settle_refused(claim, &refusal).await?;
+                State::Refused(refusal)
+            }
+        };
+        self.core.flights.land(flight, state);
+        Ok(())
+    }
+
+    async fn settle_refused(&self, claim: &Claim, refusal: &Refusal) -> Result<(), CoreError> {
+        let db = &self.core.db;
+        let has_copy = db.find_url(&claim.url).await?.is_some();
+        if !has_copy || claim.attempts >= MAX_ATTEMPTS || !refusal.stale_may_serve {
+            if has_copy && matches!(refusal.status, 404 | 410) {
+                self.core.hot.forget(&claim.url);
+                db.forget_url(&claim.url).await?;
+            }
+            return Ok(db.drop_download(claim).await?);
+        }
+        let pause = crate::health::pause(
+            u32::try_from(claim.attempts).unwrap_or(u32::MAX),
+            LONGEST_PAUSE,
+        );
+        let at = self.core.now() + millis(crate::clock::jittered(pause));
+        Ok(db.postpone_download(claim, at, &refusal.reason).await?)
+    }
+}
+
+/// The refusal that tells a client more: that an origin is out outweighs that
+/// another one says there is no such file.
+fn worse(before: Option<Refusal>, next: Refusal) -> Refusal {
+    match before {
+        Some(before) if before.stale_may_serve && !next.stale_may_serve => before,
+        _ => next,
+    }
+}
+
+fn conditions(said: &Validators) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    let fields = [
+        (IF_NONE_MATCH, &said.upstream_etag),
+        (IF_MODIFIED_SINCE, &said.upstream_last_modified),
+    ];
+    for (name, value) in fields {
+        if let Some(value) = value
+            .as_deref()
+            .and_then(|text| HeaderValue::from_str(text).ok())
+        {
+            headers.insert(name, value);
+        }
+    }
+    headers
+}
+
+/// What an answer says of its body, with what is missing made up.
+fn said_by(answer: &Answer, now: Millis) -> Validators {
+    let text = |name| answer.header(name).map(str::to_owned);
+    let upstream_etag = text(ETAG).filter(|tag| tag.ends_with('"'));
+    let upstream_last_modified = text(LAST_MODIFIED);
+    let dated = upstream_last_modified
+        .as_deref()
+        .and_then(|date| httpdate::parse_http_date(date).ok());
+    Validators {
+        etag: upstream_etag
+            .clone()
+            .unwrap_or_else(|| format!("\"{:016x}\"", rand::random::<u64>())),
+        last_modified: dated.map_or(now, to_millis) / 1000 * 1000,
+        content_type: text(CONTENT_TYPE),
+        upstream_etag,
+        upstream_last_modified: dated.and(upstream_last_modified),
+    }
+}

@@ -1,0 +1,344 @@
+//! One answer's body: into the store, to whoever follows, and on again where
+//! it broke off.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::header::{CONTENT_LENGTH, CONTENT_RANGE, IF_RANGE, RANGE, TRANSFER_ENCODING};
+use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
+
+use crate::core::{Core, CoreError};
+use crate::db::download::Claim;
+use crate::db::url::UrlRow;
+use crate::debian::naming::{NamedHash, Naming};
+use crate::debian::url::RepoUrl;
+use crate::meter::Kind;
+use crate::store::budget::Room;
+use crate::store::flight::{Flight, State};
+use crate::store::growing::{Break, End, Growing};
+use crate::store::hot::{Described, Entry};
+use crate::store::incoming::{Incoming, WriteError};
+use crate::store::mapped::MappedFile;
+use crate::upstream::{Answer, Upstream};
+use crate::validators::Validators;
+
+/// Pauses before a download that broke off is taken up again. Progress earns
+/// all of them anew.
+const PAUSES: [Duration; 4] = [
+    Duration::ZERO,
+    Duration::from_millis(500),
+    Duration::from_secs(2),
+    Duration::from_secs(5),
+];
+
+/// Room that a body of unknown length takes at a time, in bytes.
+const STEP: u64 = 4 * 1024 * 1024;
+
+/// Up to this size, in bytes, a body that an origin without validators sends
+/// again is first compared with the stored one, so that clients that have it
+/// hear "not modified".
+const COMPARED: u64 = 16 * 1024 * 1024;
+
+/// What came of an answer.
+pub(super) enum Received {
+    /// It is in the store, rows included.
+    Stored(Arc<Entry>),
+    /// It is what was stored before.
+    Same(Arc<Entry>),
+    /// It can't be kept.
+    Uncached,
+    /// It never came whole; who is to blame, and for what.
+    Failed(RepoUrl, String),
+}
+
+/// Why a body did not come whole.
+enum Cut {
+    Origin(RepoUrl, String),
+    /// The writer gave up; it says why when it is finished.
+    Writer,
+    NoRoom,
+}
+
+/// Receives one answer.
+pub(super) struct Receiver<'a> {
+    pub core: &'a Arc<Core>,
+    pub upstream: &'a Upstream,
+    pub claim: &'a Claim,
+    pub url: &'a RepoUrl,
+    pub flight: &'a Flight,
+    pub stored: Option<&'a Arc<Entry>>,
+    pub said: Validators,
+}
+
+impl Receiver<'_> {
+    pub(super) async fn receive(
+        self,
+        origin: &RepoUrl,
+        answer: Answer,
+    ) -> Result<Received, CoreError> {
+        let total = length_of(&answer);
+        if total.is_none() && !is_chunked(&answer) {
+            // A body that ends with its connection can't be told from one cut short.
+            return Ok(Received::Uncached);
+        }
+        let Ok(room) = self.core.budget.promise(total.unwrap_or(STEP)).await else {
+            return Ok(Received::Uncached);
+        };
+        let (temp, file) = match self.core.disk.create_temp() {
+            Ok(made) => made,
+            Err(error) => {
+                tracing::warn!(%error, "no file can be made in the cache: bodies pass through uncached");
+                return Ok(Received::Uncached);
+            }
+        };
+        let received = self.fill(origin, answer, total, room, &temp, file).await;
+        if !matches!(received, Ok(Received::Stored(_))) {
+            self.core.disk.drop_temp(&temp);
+        }
+        received
+    }
+
+    async fn fill(
+        &self,
+        origin: &RepoUrl,
+        answer: Answer,
+        total: Option<u64>,
+        mut room: Room,
+        temp: &str,
+        file: std::fs::File,
+    ) -> Result<Received, CoreError> {
+        let growing = Growing::new(Described::new(&self.said), total, MappedFile::new(file));
+        let named = self.named();
+        let incoming = Incoming::start(Arc::clone(&growing), named.clone());
+        let compared = self.worth_comparing(total);
+        if compared.is_none() {
+            self.flight.tell(State::Streaming(Arc::clone(&growing)));
+        }
+        let noted = async {
+            if let Some(size) = total {
+                self.note(temp, size).await;
+            }
+            if named.is_none() {
+                growing.release();
+            }
+        };
+        let pumped = self.pump(origin, answer, total, &mut room, &incoming);
+        let ((), pumped) = tokio::join!(noted, pumped);
+        let finished = incoming.finish_if(pumped.is_ok()).await;
+        match (pumped, finished) {
+            (Ok(()), Ok(bytes)) if !bytes.as_named => {
+                growing.end(End::Broken(Break::Wrong));
+                let why = format!(
+                    "{} sent bytes that do not have the hash in the file's name",
+                    origin.origin()
+                );
+                tracing::warn!(
+                    url = self.url.key(),
+                    origin = origin.origin(),
+                    "wrong bytes are not kept"
+                );
+                Ok(Received::Failed(origin.clone(), why))
+            }
+            (Ok(()), Ok(bytes)) => {
+                if let Some(stored) = compared.filter(|stored| stored.sha256 == bytes.sha256) {
+                    return Ok(Received::Same(Arc::clone(stored)));
+                }
+                let placed = self.place(temp, bytes.sha256, bytes.size, room).await;
+                growing.release();
+                growing.end(End::Whole);
+                placed
+            }
+            (Err(Cut::Origin(origin, why)), _) => {
+                growing.end(End::Broken(Break::Upstream));
+                Ok(Received::Failed(origin, why))
+            }
+            (_, Err(error @ (WriteError::Changed | WriteError::TooLong(_)))) => {
+                growing.end(End::Broken(Break::Upstream));
+                tracing::warn!(url = self.url.key(), %error, "a download is given up");
+                Ok(Received::Failed(origin.clone(), error.to_string()))
+            }
+            (Err(Cut::NoRoom | Cut::Writer) | Ok(()), error) => {
+                if let Err(error) = error {
+                    tracing::warn!(url = self.url.key(), %error, "a body passes through uncached");
+                }
+                growing.end(End::Broken(Break::StoreFull));
+                Ok(Received::Uncached)
+            }
+        }
+    }
+
+    fn named(&self) -> Option<NamedHash> {
+        match Naming::of(self.url.path()) {
+            Naming::ByHash(hash) if hash != NamedHash::Weak => Some(hash),
+            _ => None,
+        }
+    }
+
+    /// The stored copy, where the body may well be the same and the origin has
+    /// no way to say so.
+    fn worth_comparing(&self, total: Option<u64>) -> Option<&Arc<Entry>> {
+        self.stored.filter(|stored| {
+            !self.said.from_origin() && total == Some(stored.size) && stored.size <= COMPARED
+        })
+    }
+
+    async fn note(&self, temp: &str, size: u64) {
+        let (id, lease) = (self.claim.id, self.claim.lease);
+        if let Err(error) = self
+            .core
+            .db
+            .note_answer(id, lease, temp, size, &self.said)
+            .await
+        {
+            tracing::warn!(url = self.url.key(), %error, "a download can't be noted and would not survive a crash");
+        }
+    }
+
+    async fn place(
+        &self,
+        temp: &str,
+        sha256: [u8; 32],
+        size: u64,
+        room: Room,
+    ) -> Result<Received, CoreError> {
+        let row = UrlRow {
+            url: self.url.key().to_owned(),
+            file_id: 0,
+            sha256,
+            size,
+            validators: self.said.clone(),
+            checked_at: self.core.now(),
+        };
+        let placed = self
+            .core
+            .place(temp.to_owned(), row, self.claim.id, self.claim.lease)
+            .await?;
+        let Some((entry, new)) = placed else {
+            return Ok(Received::Uncached);
+        };
+        if new {
+            room.keep(size);
+        }
+        Ok(Received::Stored(entry))
+    }
+
+    /// Moves the body from the origin to the writer, taking it up again where
+    /// it breaks off.
+    async fn pump(
+        &self,
+        origin: &RepoUrl,
+        mut answer: Answer,
+        total: Option<u64>,
+        room: &mut Room,
+        incoming: &Incoming,
+    ) -> Result<(), Cut> {
+        let (mut at, mut pauses) = (0, PAUSES.iter());
+        loop {
+            let why = match answer.chunk().await {
+                Ok(Some(bytes)) => {
+                    at += bytes.len() as u64;
+                    self.core.meters.add(Kind::FromMirrors, bytes.len() as u64);
+                    self.make_room(at, room).await?;
+                    if !incoming.push(bytes).await {
+                        return Err(Cut::Writer);
+                    }
+                    pauses = PAUSES.iter();
+                    continue;
+                }
+                Ok(None) if total.is_none_or(|total| at == total) => return Ok(()),
+                Ok(None) => format!(
+                    "{} sent another length than it announced",
+                    answer.url.origin()
+                ),
+                Err(error) => error.to_string(),
+            };
+            tracing::debug!(url = self.url.key(), at, why, "a download broke off");
+            answer = loop {
+                let Some(pause) = pauses.next() else {
+                    return Err(Cut::Origin(origin.clone(), why));
+                };
+                tokio::time::sleep(*pause).await;
+                match self.ask_rest(origin, at, total).await {
+                    Some(Rest::From(answer)) => break answer,
+                    Some(Rest::All(answer)) => {
+                        at = 0;
+                        if !incoming.rewind().await {
+                            return Err(Cut::Writer);
+                        }
+                        break answer;
+                    }
+                    None => {}
+                }
+            };
+        }
+    }
+
+    async fn make_room(&self, at: u64, room: &mut Room) -> Result<(), Cut> {
+        while at > room.size() {
+            let more = self
+                .core
+                .budget
+                .promise(STEP)
+                .await
+                .map_err(|_| Cut::NoRoom)?;
+            room.absorb(more);
+        }
+        Ok(())
+    }
+
+    /// Asks for what is missing.
+    async fn ask_rest(&self, origin: &RepoUrl, at: u64, total: Option<u64>) -> Option<Rest> {
+        let mut headers = HeaderMap::new();
+        if let Some(same) = self
+            .said
+            .if_range()
+            .and_then(|text| HeaderValue::from_str(text).ok())
+            && at > 0
+        {
+            headers.insert(RANGE, HeaderValue::from_str(&format!("bytes={at}-")).ok()?);
+            headers.insert(IF_RANGE, same);
+        }
+        let answer = self
+            .upstream
+            .ask(&Method::GET, origin, &headers)
+            .await
+            .ok()?;
+        match answer.status {
+            StatusCode::PARTIAL_CONTENT => {
+                let (start, whole) = answer.header(CONTENT_RANGE).and_then(parse_content_range)?;
+                let fits = start == at
+                    && total.is_none_or(|total| whole.is_none_or(|whole| whole == total));
+                fits.then_some(Rest::From(answer))
+            }
+            StatusCode::OK => {
+                (total.is_none() || length_of(&answer) == total).then_some(Rest::All(answer))
+            }
+            _ => None,
+        }
+    }
+}
+
+/// An answer to a question for the rest.
+enum Rest {
+    /// What is missing.
+    From(Answer),
+    /// All of it, from the first byte.
+    All(Answer),
+}
+
+fn length_of(answer: &Answer) -> Option<u64> {
+    answer.header(CONTENT_LENGTH)?.parse().ok()
+}
+
+fn is_chunked(answer: &Answer) -> bool {
+    answer
+        .header(TRANSFER_ENCODING)
+        .is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"))
+}
+
+/// First byte and complete length of `bytes FIRST-LAST/LENGTH` (RFC 9110 §14.4).
+fn parse_content_range(text: &str) -> Option<(u64, Option<u64>)> {
+    let (range, length) = text.strip_prefix("bytes ")?.split_once('/')?;
+    let first = range.split_once('-')?.0.parse().ok()?;
+    Some((first, length.parse().ok()))
+}
