@@ -11,6 +11,7 @@ use bytes::Bytes;
 use tokio::sync::Notify;
 
 use crate::clock::{Millis, SharedClock};
+use crate::db::download::{Claim, Limits};
 use crate::db::file::FileRow;
 use crate::db::url::UrlRow;
 use crate::db::{Db, DbError};
@@ -58,10 +59,23 @@ pub struct Core {
     pub clock: SharedClock,
     /// Rung after a row of `download` was committed.
     pub download_wanted: Notify,
+    /// How many downloads run at the same time.
+    pub download_limits: Limits,
+    /// Rows that were committed with a lease, for the worker to take up.
+    born_leased: Mutex<Vec<Claim>>,
     used: Mutex<Vec<Arc<Entry>>>,
     /// Held while a body comes to its place or leaves it, rows included: else
     /// an eviction could unlink what a download of the same bytes just placed.
     placing: tokio::sync::Mutex<()>,
+}
+
+/// How things stood when a client came.
+#[derive(Debug, Clone, Copy)]
+pub struct Since {
+    /// The time.
+    pub at: Millis,
+    /// Flights that had landed.
+    pub landings: u64,
 }
 
 /// The parts that a [`Core`] is made of.
@@ -78,6 +92,8 @@ pub struct Parts {
     pub mirrors: Mirrors,
     /// The time.
     pub clock: SharedClock,
+    /// How many downloads run at the same time.
+    pub download_limits: Limits,
 }
 
 impl Core {
@@ -95,6 +111,8 @@ impl Core {
             mirrors: parts.mirrors,
             clock: parts.clock,
             download_wanted: Notify::new(),
+            download_limits: parts.download_limits,
+            born_leased: Mutex::default(),
             used: Mutex::default(),
             placing: tokio::sync::Mutex::default(),
         })
@@ -104,6 +122,15 @@ impl Core {
     #[must_use]
     pub fn now(&self) -> Millis {
         self.clock.now()
+    }
+
+    /// How things stand.
+    #[must_use]
+    pub fn since_now(&self) -> Since {
+        Since {
+            at: self.now(),
+            landings: self.flights.landings(),
+        }
     }
 
     /// The cached file for an address, from memory or rows.
@@ -175,10 +202,10 @@ impl Core {
     /// Sees that an open flight is answered: from the store where that is
     /// possible without asking, else by a row for the fetch worker.
     ///
-    /// `asked_at` is when the client came: a copy that was checked since then
-    /// is as current as it could wish.
-    pub async fn answer(&self, flight: &Flight, url: &RepoUrl, naming: &Naming, asked_at: Millis) {
-        let outcome = self.from_store(url, naming, asked_at).await;
+    /// `since` is how things stood when the client came. Where no flight has
+    /// landed since then, its look into the store still holds.
+    pub async fn answer(&self, flight: &Flight, url: &RepoUrl, naming: &Naming, since: Since) {
+        let outcome = self.from_store(url, naming, since).await;
         let wanted = match outcome {
             Ok(Some(entry)) => return self.flights.land(flight, State::Stored(entry)),
             Ok(None) => self.want(url).await,
@@ -194,10 +221,12 @@ impl Core {
         &self,
         url: &RepoUrl,
         naming: &Naming,
-        asked_at: Millis,
+        since: Since,
     ) -> Result<Option<Arc<Entry>>, CoreError> {
-        if let Some(entry) = self.find(url).await?
-            && (entry.checked_at() >= asked_at)
+        // A copy that was checked since the client came is as current as it could wish.
+        if self.flights.landings() != since.landings
+            && let Some(entry) = self.find(url).await?
+            && entry.checked_at() >= since.at
         {
             return Ok(Some(entry));
         }
@@ -222,11 +251,29 @@ impl Core {
     /// # Errors
     /// Where the database refuses.
     pub async fn want(&self, url: &RepoUrl) -> Result<(), CoreError> {
-        self.db
-            .want_download(url.key(), url.origin(), self.now())
-            .await?;
+        let limits = &self.download_limits;
+        let wanted = self
+            .db
+            .want_download(url.key(), url.origin(), self.now(), limits);
+        if let Some(claim) = wanted.await? {
+            self.born_leased
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .push(claim);
+        }
         self.download_wanted.notify_one();
         Ok(())
+    }
+
+    /// Takes the claims that were committed with their rows.
+    #[must_use]
+    pub fn take_born_leased(&self) -> Vec<Claim> {
+        std::mem::take(
+            &mut *self
+                .born_leased
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner),
+        )
     }
 
     /// Wants an address asked again when its origin may be back, unless that

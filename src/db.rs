@@ -16,11 +16,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
-use sqlx::pool::PoolConnection;
 use sqlx::sqlite::{
-    SqliteConnectOptions, SqliteJournalMode, SqlitePool, SqlitePoolOptions, SqliteSynchronous,
+    SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqlitePool, SqlitePoolOptions,
+    SqliteSynchronous, SqliteTransaction,
 };
-use sqlx::{Sqlite, Transaction};
+use sqlx::{ConnectOptions, Connection};
+use tokio::sync::{Mutex, MutexGuard};
 
 /// Readers at once; a lookup takes about 100 µs.
 const READERS: u32 = 4;
@@ -47,10 +48,10 @@ pub enum DbError {
 }
 
 /// The node's database.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Db {
     readers: SqlitePool,
-    writer: SqlitePool,
+    writer: Mutex<SqliteConnection>,
 }
 
 impl Db {
@@ -67,17 +68,14 @@ impl Db {
             .synchronous(SqliteSynchronous::Normal)
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(5));
-        let writer = SqlitePoolOptions::new()
-            .max_connections(1)
-            .idle_timeout(None)
-            .max_lifetime(None)
-            .test_before_acquire(false)
-            .connect_with(options.clone())
-            .await?;
-        MIGRATIONS.run(&writer).await.map_err(|error| match error {
-            MigrateError::VersionMissing(version) => DbError::Newer(version),
-            other => DbError::Migrate(other),
-        })?;
+        let mut writer = options.connect().await?;
+        MIGRATIONS
+            .run(&mut writer)
+            .await
+            .map_err(|error| match error {
+                MigrateError::VersionMissing(version) => DbError::Newer(version),
+                other => DbError::Migrate(other),
+            })?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .idle_timeout(None)
@@ -85,7 +83,10 @@ impl Db {
             .test_before_acquire(false)
             .connect_with(options.read_only(true).create_if_missing(false))
             .await?;
-        Ok(Self { readers, writer })
+        Ok(Self {
+            readers,
+            writer: Mutex::new(writer),
+        })
     }
 
     /// Whether rows can be read.
@@ -104,28 +105,28 @@ impl Db {
         &self.readers
     }
 
-    /// The one writer, for a single statement that is its own transaction.
-    pub(crate) async fn writer(&self) -> Result<PoolConnection<Sqlite>, DbError> {
-        Ok(self.writer.acquire().await?)
+    /// The one writer. A single statement on it is its own transaction.
+    pub(crate) async fn writer(&self) -> MutexGuard<'_, SqliteConnection> {
+        self.writer.lock().await
     }
 
-    /// The one writer, in a transaction.
-    pub(crate) async fn begin(&self) -> Result<Transaction<'static, Sqlite>, DbError> {
-        Ok(self.writer.begin_with("BEGIN IMMEDIATE").await?)
-    }
-
-    /// Folds the write-ahead log into the database file and closes it: the
-    /// last step of a clean stop.
+    /// Folds the write-ahead log into the database file: the last step of a
+    /// clean stop, after which nothing is to be read or written.
     pub async fn close(&self) {
         self.readers.close().await;
+        let mut writer = self.writer().await;
         let folded = sqlx::raw_sql("PRAGMA wal_checkpoint(TRUNCATE)")
-            .execute(&self.writer)
+            .execute(&mut *writer)
             .await;
         if let Err(error) = folded {
             tracing::debug!(%error, "the write-ahead log stays for the next start");
         }
-        self.writer.close().await;
     }
+}
+
+/// A transaction that takes SQLite's write lock at once.
+pub(crate) async fn begin(writer: &mut SqliteConnection) -> Result<SqliteTransaction<'_>, DbError> {
+    Ok(writer.begin_with("BEGIN IMMEDIATE").await?)
 }
 
 /// A count or size from a row, where the schema forbids negative numbers.

@@ -1,4 +1,47 @@
-//! aptmesh
+//! aptmesh sits between apt and the world: an apt proxy and LAN mirror that
+//! keeps what it fetches.
+//!
+//! # The house
+//!
+//! Everything the node knows is rows in SQLite (`migrations/README.md` draws
+//! them), workers act on the rows, and an axum and hyper server serves apt and
+//! a status page. Parts use only what stands below them; `tests/house.rs`
+//! keeps it so.
+//!
+//! | floor | modules | what |
+//! | --- | --- | --- |
+//! | 4 | [`cli`], [`node`] | commands; one [`node::Node`] put together |
+//! | 3 | [`http`], [`worker`] | they never call each other: they meet in rows and wake-ups |
+//! | 2½ | [`core`], [`upkeep`] | steps that need rows and bytes together, in the order that a crash allows |
+//! | 2 | [`db`], [`store`], [`upstream`], [`lifecycle`] | SQL; bytes; origins; signals. None uses another |
+//! | 1 | [`debian`], [`mirrors`], [`health`], [`validators`], [`meter`], [`config`], [`clock`] | without IO (but for reading the configuration), without a clock of their own |
+//!
+//! # One .deb's journey
+//!
+//! apt asks for `http://ftp.debian.org/debian/pool/main/h/hello/hello_2.10-3_amd64.deb`.
+//! [`http`] reads the request line into a canonical [`debian::url::RepoUrl`].
+//!
+//! *It is known.* [`store::hot`] has the entry in memory, or one row of `url`
+//! joined with `file` makes one. A small body goes out as it lies in memory, a
+//! large one as slices of a mapping ([`store::mapped`]); that it was used is
+//! noted and written in a batch ([`worker::flush`]).
+//!
+//! *It is not.* The request joins the flight for that address
+//! ([`store::flight`]), and the first to join commits a row of `download` and
+//! rings. [`worker::dispatcher`] claims the row with a lease,
+//! [`worker::fetch_file`] asks the origins in order, and
+//! the answer's bytes go to a temp file that all clients of the flight follow
+//! ([`store::growing`]) while one blocking task writes and hashes
+//! ([`store::incoming`]). Before the last byte goes out, the row says which
+//! temp file holds what, so that a kill -9 forgets nothing that a client got.
+//! At the end the body is synced, renamed to its hash, and one transaction
+//! writes `file` and `url` and removes the `download` ([`core::Core::place`]).
+//!
+//! *It may be out of date* (`InRelease`, flat repositories). The same flight,
+//! with the origin's validators as conditions. If the origin does not answer
+//! within a moment, the stored copy goes out and the row stays wanted, with a
+//! growing pause.
+
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -11,9 +11,10 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::clock::SharedClock;
+use crate::clock::{SharedClock, millis};
 use crate::config::Config;
 use crate::core::{Core, Parts};
+use crate::db::download::Limits;
 use crate::db::node::Identity;
 use crate::db::{Db, DbError};
 use crate::debian::url::UrlError;
@@ -35,6 +36,12 @@ use crate::worker::{evict, flush, sweep};
 
 /// How long requests and downloads under way may take to end at a stop.
 const GRACE: Duration = Duration::from_secs(8);
+
+/// Downloads from one origin at the same time.
+const PER_ORIGIN: i64 = 16;
+
+/// How long a worker's claim lasts without being renewed.
+const LEASE: Duration = Duration::from_secs(60);
 
 /// File descriptors that database, listeners and folders take.
 const OWN_DESCRIPTORS: u64 = 64;
@@ -91,6 +98,11 @@ pub async fn open_core(
         health,
         mirrors: Mirrors::new(&config.mirrors)?,
         clock,
+        download_limits: Limits {
+            slots: Capacity::of_process().downloads,
+            per_origin: PER_ORIGIN,
+            lease: millis(LEASE),
+        },
     });
     Ok((core, identity))
 }
@@ -148,22 +160,16 @@ impl Node {
             node_id: identity.node_id,
             started: started.0,
         };
-        node.start_workers(&upstream, &capacity, started.1);
+        node.start_workers(&upstream, started.1);
         node.start_faces(config, &upstream, &capacity, status, listeners);
         node.start_control(control);
         Ok(node)
     }
 
-    fn start_workers(
-        &mut self,
-        upstream: &Upstream,
-        capacity: &Capacity,
-        started: crate::clock::Millis,
-    ) {
+    fn start_workers(&mut self, upstream: &Upstream, started: crate::clock::Millis) {
         let fetch = Arc::new(FetchFile {
             core: Arc::clone(&self.core),
             upstream: upstream.clone(),
-            slots: capacity.downloads,
         });
         let Stops { soft, hard } = self.stops.clone();
         self.workers
@@ -253,7 +259,7 @@ impl Node {
 /// How much this process may have open at once.
 struct Capacity {
     connections: usize,
-    downloads: usize,
+    downloads: i64,
 }
 
 impl Capacity {
@@ -277,7 +283,7 @@ impl Capacity {
         let free = usize::try_from(limit.saturating_sub(OWN_DESCRIPTORS)).unwrap_or(usize::MAX);
         Self {
             connections: (free / 3).clamp(4, 8192),
-            downloads: (free / 8).clamp(2, 64),
+            downloads: i64::try_from(free / 8).unwrap_or(i64::MAX).clamp(2, 64),
         }
     }
 }
@@ -290,7 +296,7 @@ mod tests {
     fn few_descriptors_mean_few_connections_and_never_none() {
         let small = Capacity::of_descriptors(128);
         assert!(
-            small.connections * 2 + small.downloads * 3 + 64 <= 140,
+            small.connections * 2 + 8 * 3 + 64 <= 140,
             "{}",
             small.connections
         );

@@ -1,8 +1,19 @@
 //! The `download` table: the queue of addresses to fetch or to ask again.
 
-use super::{Db, DbError, signed, unsigned};
+use super::{Db, DbError, begin, signed, unsigned};
 use crate::clock::Millis;
 use crate::validators::Validators;
+
+/// How many downloads may run, and how long a claim lasts.
+#[derive(Debug, Clone, Copy)]
+pub struct Limits {
+    /// At the same time.
+    pub slots: i64,
+    /// Of these, from one origin, so that a silent one can't hold every slot.
+    pub per_origin: i64,
+    /// How long a claim lasts without being renewed.
+    pub lease: Millis,
+}
 
 /// A claimed row: this worker's until `lease` is given back or runs out.
 #[derive(Debug, Clone)]
@@ -15,6 +26,8 @@ pub struct Claim {
     pub url: String,
     /// How often it was tried, this time included.
     pub attempts: i64,
+    /// Whether the address has a file already, which may be out of date.
+    pub has_copy: bool,
     /// A body that a killed process left behind.
     pub left_behind: Option<LeftBehind>,
 }
@@ -34,22 +47,51 @@ impl Db {
     /// Wants an address fetched or asked again, now. One that is wanted
     /// already, in backoff or not, is tried now; one that runs stays as it is.
     ///
+    /// Where `limits` leave a slot free and nobody waited before, the row is
+    /// born leased, and the answer is the claim: a statement less for every
+    /// cold file.
+    ///
     /// # Errors
     /// When the database refuses.
-    pub async fn want_download(&self, url: &str, origin: &str, now: Millis) -> Result<(), DbError> {
-        sqlx::query!(
-            "INSERT INTO download (url, origin, state, not_before, created_at)
-             VALUES (?, ?, 'wanted', ?, ?)
-             ON CONFLICT (url) DO UPDATE SET not_before = excluded.not_before
-             WHERE state = 'wanted'",
+    pub async fn want_download(
+        &self,
+        url: &str,
+        origin: &str,
+        now: Millis,
+        limits: &Limits,
+    ) -> Result<Option<Claim>, DbError> {
+        let lease: i64 = rand::random_range(1..i64::MAX);
+        let lease_until = now + limits.lease;
+        let row = sqlx::query!(
+            r#"INSERT INTO download (url, origin, state, lease, lease_until, attempts, not_before, created_at)
+               SELECT ?1, ?2, iif(free, 'running', 'wanted'), iif(free, ?3, NULL), iif(free, ?4, NULL),
+                      free, ?5, ?5
+               FROM (SELECT (SELECT count(*) FROM download WHERE state = 'running') < ?6
+                        AND (SELECT count(*) FROM download WHERE state = 'running' AND origin = ?2) < ?7
+                        AND NOT EXISTS (SELECT 1 FROM download WHERE state = 'wanted' AND not_before <= ?5)
+                        AS free) WHERE true
+               ON CONFLICT (url) DO UPDATE SET not_before = excluded.not_before WHERE state = 'wanted'
+               RETURNING id AS "id!", lease IS ?3 AS "mine!: bool",
+                         EXISTS (SELECT 1 FROM url WHERE url.url = download.url) AS "has_copy!: bool""#,
             url,
             origin,
+            lease,
+            lease_until,
             now,
-            now
+            limits.slots,
+            limits.per_origin,
         )
-        .execute(&mut *self.writer().await?)
+        .fetch_optional(&mut *self.writer().await)
         .await?;
-        Ok(())
+        let leased = row.filter(|row| row.mine);
+        Ok(leased.map(|row| Claim {
+            id: row.id,
+            lease,
+            url: url.to_owned(),
+            attempts: 1,
+            has_copy: row.has_copy,
+            left_behind: None,
+        }))
     }
 
     /// Wants an address asked again at `not_before`, unless it is wanted already.
@@ -71,25 +113,23 @@ impl Db {
             not_before,
             now
         )
-        .execute(&mut *self.writer().await?)
+        .execute(&mut *self.writer().await)
         .await?;
         Ok(())
     }
 
-    /// Claims up to `slots` wanted rows, oldest first, with at most
-    /// `per_origin` running for one origin, so that a silent origin can't hold
-    /// every slot.
+    /// Claims up to `free` wanted rows, oldest first, as far as `limits` allow.
     ///
     /// # Errors
     /// When the database refuses.
     pub async fn claim_downloads(
         &self,
         now: Millis,
-        lease_until: Millis,
-        slots: i64,
-        per_origin: i64,
+        free: i64,
+        limits: &Limits,
     ) -> Result<Vec<Claim>, DbError> {
         let lease: i64 = rand::random_range(1..i64::MAX);
+        let lease_until = now + limits.lease;
         let rows = sqlx::query!(
             r#"UPDATE download
                SET state = 'running', lease = ?, lease_until = ?, attempts = attempts + 1
@@ -101,15 +141,16 @@ impl Db {
                                WHERE busy.state = 'running' AND busy.origin = waiting.origin) AS busy
                        FROM download AS waiting WHERE state = 'wanted' AND not_before <= ?)
                    WHERE place + busy <= ? ORDER BY id LIMIT ?)
-               RETURNING id AS "id!", url, attempts, temp, size, etag, last_modified,
+               RETURNING id AS "id!", url, attempts,
+                         EXISTS (SELECT 1 FROM url WHERE url.url = download.url) AS "has_copy!: bool", temp, size, etag, last_modified,
                          content_type, upstream_etag, upstream_last_modified"#,
             lease,
             lease_until,
             now,
-            per_origin,
-            slots
+            limits.per_origin,
+            free
         )
-        .fetch_all(&mut *self.writer().await?)
+        .fetch_all(&mut *self.writer().await)
         .await?;
         Ok(rows
             .into_iter()
@@ -118,6 +159,7 @@ impl Db {
                 lease,
                 url: row.url,
                 attempts: row.attempts,
+                has_copy: row.has_copy,
                 left_behind: left_behind(
                     row.temp,
                     row.size,
@@ -175,7 +217,7 @@ impl Db {
             id,
             lease
         )
-        .execute(&mut *self.writer().await?)
+        .execute(&mut *self.writer().await)
         .await?;
         Ok(())
     }
@@ -199,7 +241,7 @@ impl Db {
             claim.id,
             claim.lease
         )
-        .execute(&mut *self.writer().await?)
+        .execute(&mut *self.writer().await)
         .await?;
         Ok(())
     }
@@ -214,7 +256,7 @@ impl Db {
             claim.id,
             claim.lease
         )
-        .execute(&mut *self.writer().await?)
+        .execute(&mut *self.writer().await)
         .await?;
         Ok(())
     }
@@ -232,7 +274,8 @@ impl Db {
         until: Millis,
     ) -> Result<u64, DbError> {
         let running = serde_json::to_string(running).unwrap_or_default();
-        let mut tx = self.begin().await?;
+        let mut writer = self.writer().await;
+        let mut tx = begin(&mut writer).await?;
         sqlx::query!(
             "UPDATE download SET lease_until = ?
              WHERE state = 'running' AND id IN (SELECT value FROM json_each(?))",
@@ -259,7 +302,8 @@ impl Db {
     /// # Errors
     /// When the database refuses.
     pub async fn recover_downloads(&self, same_boot: bool) -> Result<(), DbError> {
-        let mut tx = self.begin().await?;
+        let mut writer = self.writer().await;
+        let mut tx = begin(&mut writer).await?;
         if !same_boot {
             sqlx::query!("UPDATE download SET temp = NULL, size = NULL")
                 .execute(&mut *tx)

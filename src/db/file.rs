@@ -1,6 +1,6 @@
 //! The `file` table: whole bodies in the store.
 
-use super::{Db, DbError, signed, unsigned};
+use super::{Db, DbError, begin, signed, unsigned};
 use crate::clock::Millis;
 
 /// A body in the store.
@@ -64,7 +64,7 @@ impl Db {
             now,
             now
         )
-        .execute(&mut *self.writer().await?)
+        .execute(&mut *self.writer().await)
         .await?;
         Ok(added.rows_affected() == 1)
     }
@@ -147,7 +147,8 @@ impl Db {
     /// When the database refuses; then none is forgotten.
     pub async fn forget_files(&self, ids: &[i64]) -> Result<(Vec<String>, Vec<i64>), DbError> {
         let ids = serde_json::to_string(ids).unwrap_or_default();
-        let mut tx = self.begin().await?;
+        let mut writer = self.writer().await;
+        let mut tx = begin(&mut writer).await?;
         let urls = sqlx::query_scalar!(
             "DELETE FROM url WHERE file_id IN (SELECT value FROM json_each(?)) RETURNING url",
             ids
@@ -179,7 +180,7 @@ impl Db {
              WHERE file.id = used.id",
             uses
         )
-        .execute(&mut *self.writer().await?)
+        .execute(&mut *self.writer().await)
         .await?;
         Ok(())
     }

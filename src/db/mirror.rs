@@ -1,6 +1,6 @@
 //! The `mirror` table: origins that failed lately.
 
-use super::{Db, DbError};
+use super::{Db, DbError, begin};
 use crate::clock::Millis;
 use crate::health::Failing;
 
@@ -44,7 +44,7 @@ impl Db {
             row.last_error,
             row.failing_since
         )
-        .execute(&mut *self.writer().await?)
+        .execute(&mut *self.writer().await)
         .await?;
         Ok(())
     }
@@ -54,7 +54,8 @@ impl Db {
     /// # Errors
     /// When the database refuses.
     pub async fn mirror_recovered(&self, origin: &str, now: Millis) -> Result<(), DbError> {
-        let mut tx = self.begin().await?;
+        let mut writer = self.writer().await;
+        let mut tx = begin(&mut writer).await?;
         sqlx::query!("DELETE FROM mirror WHERE origin = ?", origin)
             .execute(&mut *tx)
             .await?;

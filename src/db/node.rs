@@ -1,6 +1,6 @@
 //! The `node` table: who this node is, and whether the machine went down since.
 
-use super::{Db, DbError};
+use super::{Db, DbError, begin};
 use crate::clock::Millis;
 
 /// This node, as its database knows it.
@@ -21,7 +21,8 @@ impl Db {
     pub async fn identity(&self, boot_id: &str, now: Millis) -> Result<Identity, DbError> {
         let fresh: [u8; 20] = rand::random();
         let fresh = fresh.as_slice();
-        let mut tx = self.begin().await?;
+        let mut writer = self.writer().await;
+        let mut tx = begin(&mut writer).await?;
         let known = sqlx::query!(r#"SELECT node_id, boot_id FROM node WHERE id = 1"#)
             .fetch_optional(&mut *tx)
             .await?;

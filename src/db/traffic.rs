@@ -27,7 +27,7 @@ impl Db {
             hour,
             amounts
         )
-        .execute(&mut *self.writer().await?)
+        .execute(&mut *self.writer().await)
         .await?;
         Ok(())
     }

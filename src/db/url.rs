@@ -1,6 +1,6 @@
 //! The `url` table: addresses and the files that answer for them.
 
-use super::{Db, DbError, file::hash, signed, unsigned};
+use super::{Db, DbError, begin, file::hash, signed, unsigned};
 use crate::clock::Millis;
 use crate::validators::Validators;
 
@@ -75,7 +75,7 @@ impl Db {
             said.last_modified,
             now
         )
-        .execute(&mut *self.writer().await?)
+        .execute(&mut *self.writer().await)
         .await?;
         Ok(())
     }
@@ -93,52 +93,51 @@ impl Db {
         lease: i64,
     ) -> Result<Option<(i64, bool)>, DbError> {
         let (hash, size, said) = (row.sha256.as_slice(), signed(row.size), &row.validators);
-        let mut tx = self.begin().await?;
-        let done = sqlx::query!(
-            "DELETE FROM download WHERE id = ? AND lease = ?",
-            download,
-            lease
-        )
-        .execute(&mut *tx)
-        .await?;
-        if done.rows_affected() == 0 {
-            return Ok(None);
-        }
-        let file = sqlx::query!(
-            r#"INSERT INTO file (sha256, size, added_at, last_use) VALUES (?, ?, ?, ?)
-               ON CONFLICT (sha256) DO UPDATE SET last_use = excluded.last_use
-               RETURNING id AS "id!", added_at = ? AS "new!: bool""#,
+        let mut writer = self.writer().await;
+        let mut tx = begin(&mut writer).await?;
+        // Three statements in one go, each of them guarded by the lease: a
+        // statement costs a change of threads, and every cold file waits for it.
+        let mut written = sqlx::query!(
+            r#"INSERT INTO file (sha256, size, added_at, last_use)
+               SELECT ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM download WHERE id = ? AND lease = ?)
+               ON CONFLICT (sha256) DO UPDATE SET last_use = max(excluded.last_use, added_at + 1)
+               RETURNING id AS "id!", added_at = last_use AS "new!: bool";
+
+               INSERT INTO url (url, etag, last_modified, content_type, upstream_etag,
+                                upstream_last_modified, checked_at, file_id)
+               SELECT ?, ?, ?, ?, ?, ?, ?, file.id FROM file
+               WHERE sha256 = ? AND EXISTS (SELECT 1 FROM download WHERE id = ? AND lease = ?)
+               ON CONFLICT (url) DO UPDATE SET
+                   file_id = excluded.file_id, etag = excluded.etag,
+                   last_modified = excluded.last_modified, content_type = excluded.content_type,
+                   upstream_etag = excluded.upstream_etag,
+                   upstream_last_modified = excluded.upstream_last_modified,
+                   checked_at = excluded.checked_at;
+
+               DELETE FROM download WHERE id = ? AND lease = ?"#,
             hash,
             size,
             row.checked_at,
             row.checked_at,
-            row.checked_at
-        )
-        .fetch_one(&mut *tx)
-        .await?;
-        sqlx::query!(
-            "INSERT INTO url (url, file_id, etag, last_modified, content_type,
-                              upstream_etag, upstream_last_modified, checked_at)
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?)
-             ON CONFLICT (url) DO UPDATE SET
-                file_id = excluded.file_id, etag = excluded.etag,
-                last_modified = excluded.last_modified, content_type = excluded.content_type,
-                upstream_etag = excluded.upstream_etag,
-                upstream_last_modified = excluded.upstream_last_modified,
-                checked_at = excluded.checked_at",
+            download,
+            lease,
             row.url,
-            file.id,
             said.etag,
             said.last_modified,
             said.content_type,
             said.upstream_etag,
             said.upstream_last_modified,
-            row.checked_at
+            row.checked_at,
+            hash,
+            download,
+            lease,
+            download,
+            lease,
         )
-        .execute(&mut *tx)
+        .fetch_all(&mut *tx)
         .await?;
         tx.commit().await?;
-        Ok(Some((file.id, file.new)))
+        Ok(written.pop().map(|file| (file.id, file.new)))
     }
 
     /// The origin said that the stored copy is current: the end of the work.
@@ -152,7 +151,8 @@ impl Db {
         lease: i64,
         now: Millis,
     ) -> Result<(), DbError> {
-        let mut tx = self.begin().await?;
+        let mut writer = self.writer().await;
+        let mut tx = begin(&mut writer).await?;
         sqlx::query!(
             "DELETE FROM download WHERE id = ? AND lease = ?",
             download,
@@ -173,7 +173,7 @@ impl Db {
     /// When the database refuses.
     pub async fn forget_url(&self, url: &str) -> Result<(), DbError> {
         sqlx::query!("DELETE FROM url WHERE url = ?", url)
-            .execute(&mut *self.writer().await?)
+            .execute(&mut *self.writer().await)
             .await?;
         Ok(())
     }

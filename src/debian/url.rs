@@ -246,6 +246,14 @@ fn append_canonical_path(key: &mut String, raw: &str) -> Result<(), UrlError> {
         None => (raw, None),
     };
     let start = key.len();
+    if query.is_none() && is_canonical(path) {
+        key.push_str(path);
+        return if path.len() > MAX_PATH {
+            Err(UrlError::Long)
+        } else {
+            Ok(())
+        };
+    }
     let path = path.strip_prefix('/').unwrap_or(path);
     let mut segments = path.split('/').peekable();
     key.push('/');
@@ -271,6 +279,18 @@ fn append_canonical_path(key: &mut String, raw: &str) -> Result<(), UrlError> {
     Ok(())
 }
 
+/// Whether a path certainly is in canonical spelling already, as nearly all are.
+fn is_canonical(path: &str) -> bool {
+    let bytes = path.as_bytes();
+    bytes.first() == Some(&b'/')
+        && bytes.iter().all(|byte| *byte == b'/' || is_plain(*byte))
+        && !bytes.windows(2).any(|pair| pair == b"/.")
+}
+
+fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~!$&'()*,;=:@+".contains(&byte)
+}
+
 fn climbs(segment: &str) -> bool {
     segment == ".." || (segment.contains("%2F") && segment.split("%2F").any(|part| part == ".."))
 }
@@ -293,7 +313,7 @@ fn append_canonical_text(key: &mut String, raw: &str) -> Result<(), UrlError> {
         if byte.is_ascii_control() || byte == b'\\' {
             return Err(UrlError::Control);
         }
-        let plain = byte.is_ascii_alphanumeric() || b"-._~!$&'()*,;=:@+".contains(&byte);
+        let plain = is_plain(byte);
         // A plain `/` or `?` is left only in a query; encoded, they are data and stay so.
         if plain || (!encoded && matches!(byte, b'/' | b'?')) {
             key.push(char::from(byte));

@@ -2,7 +2,8 @@
 //! and §14), and the fields that every answer carries.
 
 use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
-use headers::{HeaderMapExt, IfModifiedSince, IfNoneMatch, IfRange, Range};
+use headers::{HeaderMapExt, IfModifiedSince, IfNoneMatch, IfRange};
+use http_range_header::{RangeUnsatisfiableError, parse_range_header};
 
 use super::body::Body;
 use crate::store::hot::Described;
@@ -44,10 +45,10 @@ pub fn part(request: &HeaderMap, file: &Described, size: Option<u64>) -> Part {
     if !request.contains_key(header::RANGE) || !range_still_holds(request, file) {
         return Part::Whole;
     }
-    match request.typed_try_get::<Range>() {
-        Ok(Some(range)) => single_range(&range, request, size),
-        _ => Part::Whole,
-    }
+    let range = request
+        .get(header::RANGE)
+        .and_then(|value| value.to_str().ok());
+    range.map_or(Part::Whole, |range| single_range(range, size))
 }
 
 fn is_not_modified(request: &HeaderMap, file: &Described) -> bool {
@@ -82,31 +83,16 @@ fn etag(file: &Described) -> Option<headers::ETag> {
     file.etag.to_str().ok()?.parse().ok()
 }
 
-fn single_range(range: &Range, request: &HeaderMap, size: u64) -> Part {
-    let several = request
-        .get(header::RANGE)
-        .is_some_and(|value| value.as_bytes().contains(&b','));
-    if several {
+/// One range is served; of several, and of what is no range, the whole file,
+/// which RFC 9110 §14.2 allows.
+fn single_range(text: &str, size: u64) -> Part {
+    let Ok(parsed) = parse_range_header(text) else {
         return Part::Whole;
-    }
-    use std::ops::Bound::{Excluded, Included, Unbounded};
-    let Some((from, to)) = range.satisfiable_ranges(size).next() else {
-        return Part::Unsatisfiable;
     };
-    let from = match from {
-        Included(from) => from,
-        Excluded(from) => from.saturating_add(1),
-        Unbounded => 0,
-    };
-    let to = match to {
-        Included(last) => last.saturating_add(1).min(size),
-        Excluded(to) => to.min(size),
-        Unbounded => size,
-    };
-    if from < to {
-        Part::Bytes(from, to)
-    } else {
-        Part::Unsatisfiable
+    match parsed.validate(size).as_deref() {
+        Ok([range]) => Part::Bytes(*range.start(), *range.end() + 1),
+        Err(RangeUnsatisfiableError::Unsatisfiable) => Part::Unsatisfiable,
+        Ok(_) | Err(_) => Part::Whole,
     }
 }
 

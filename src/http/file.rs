@@ -12,8 +12,8 @@ use super::answer::{HIT, MISS, Part, REVALIDATED, STALE, head, part};
 use super::body::Body;
 use super::direct::{Following, pass_through};
 use super::problem::Problem;
-use crate::clock::{Millis, millis};
-use crate::core::Core;
+use crate::clock::millis;
+use crate::core::{Core, Since};
 use crate::debian::naming::Naming;
 use crate::debian::url::RepoUrl;
 use crate::meter::Kind;
@@ -49,8 +49,8 @@ pub struct Asked<'a> {
     pub url: &'a RepoUrl,
     pub headers: &'a HeaderMap,
     pub naming: Naming,
-    /// When the request came.
-    pub at: Millis,
+    /// How things stood when the request came.
+    pub since: Since,
 }
 
 impl Asked<'_> {
@@ -97,7 +97,7 @@ impl Files {
             url,
             headers,
             naming: Naming::of(url.path()),
-            at: self.core.now(),
+            since: self.core.since_now(),
         };
         self.answer(&asked)
             .await
@@ -121,8 +121,8 @@ impl Files {
         };
         if entry.naming.is_immutable() && !asked.insists() {
             if self.is_doubtful(&entry) {
-                self.core.want_later(asked.url, asked.at).await;
-                entry.checked(asked.at);
+                self.core.want_later(asked.url, asked.since.at).await;
+                entry.checked(asked.since.at);
             }
             return self.stored(asked, &entry, HIT).await;
         }
@@ -152,9 +152,9 @@ impl Files {
         let origins = core.mirrors.origins(asked.url);
         if origins
             .iter()
-            .all(|origin| core.health.is_down(origin.origin(), asked.at))
+            .all(|origin| core.health.is_down(origin.origin(), asked.since.at))
         {
-            core.want_later(asked.url, asked.at + millis(PATIENCE))
+            core.want_later(asked.url, asked.since.at + millis(PATIENCE))
                 .await;
             return self.stored(asked, &entry, STALE).await;
         }
@@ -164,7 +164,7 @@ impl Files {
             Ok(state) => self.landed(asked, state, Some(entry)).await,
             Err(_) => {
                 for origin in &origins {
-                    core.health.slow(origin.origin(), asked.at);
+                    core.health.slow(origin.origin(), asked.since.at);
                 }
                 self.stored(asked, &entry, STALE).await
             }
@@ -204,9 +204,9 @@ impl Files {
     /// Sees to a new flight in a task of its own: who opened it may leave.
     fn open(&self, flight: Arc<Flight>, asked: &Asked<'_>) {
         let (core, url) = (Arc::clone(&self.core), asked.url.clone());
-        let (naming, at) = (asked.naming.clone(), asked.at);
+        let (naming, since) = (asked.naming.clone(), asked.since);
         self.tasks
-            .spawn(async move { core.answer(&flight, &url, &naming, at).await });
+            .spawn(async move { core.answer(&flight, &url, &naming, since).await });
     }
 
     /// Whether a range starts far beyond what is on its way.

@@ -89,18 +89,22 @@ impl Disk {
         self.temp.join(name)
     }
 
-    /// A new file for a body on its way in, and its name.
+    /// A name for a body on its way in that no other has.
+    #[must_use]
+    pub fn temp_name() -> String {
+        format!("{:032x}", rand::random::<u128>())
+    }
+
+    /// A new file for a body on its way in.
     ///
     /// # Errors
     /// What the disk says.
-    pub fn create_temp(&self) -> io::Result<(String, File)> {
-        let name = format!("{:032x}", rand::random::<u128>());
-        let file = OpenOptions::new()
+    pub fn create_temp(&self, name: &str) -> io::Result<File> {
+        OpenOptions::new()
             .create_new(true)
             .read(true)
             .write(true)
-            .open(self.temp_path(&name))?;
-        Ok((name, file))
+            .open(self.temp_path(name))
     }
 
     /// Moves a whole, durable body to its place. The folder is not synced:

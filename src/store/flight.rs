@@ -5,6 +5,7 @@
 //! whoever leaves, the first included, changes nothing for the others.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
@@ -75,17 +76,27 @@ impl Flight {
 
 /// All flights, by address.
 #[derive(Debug, Default)]
-pub struct Flights(Mutex<HashMap<String, Arc<Flight>>>);
+pub struct Flights {
+    map: Mutex<HashMap<String, Arc<Flight>>>,
+    landings: AtomicU64,
+}
 
 impl Flights {
-    fn map(&self) -> MutexGuard<'_, HashMap<String, Arc<Flight>>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Flight>>> {
+        self.map.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many flights have landed. Whoever looked a file up in vain, opened a
+    /// flight and finds the count where it was, missed nothing in between.
+    #[must_use]
+    pub fn landings(&self) -> u64 {
+        self.landings.load(Ordering::SeqCst)
     }
 
     /// The flight for an address, and whether it was opened by this call: then
     /// it is the caller's to see that someone answers it.
     pub fn join(&self, key: &str) -> (Arc<Flight>, bool) {
-        let mut map = self.map();
+        let mut map = self.lock();
         if let Some(flight) = map.get(key) {
             return (Arc::clone(flight), false);
         }
@@ -100,19 +111,21 @@ impl Flights {
     /// What is known of an address that someone waits for.
     #[must_use]
     pub fn peek(&self, key: &str) -> Option<State> {
-        self.map().get(key).map(|flight| flight.state())
+        self.lock().get(key).map(|flight| flight.state())
     }
 
     /// The last word on a flight. Rows and caches must know it already: who
     /// comes next opens another flight.
     pub fn land(&self, flight: &Flight, state: State) {
+        // Counted first: an address that is gone from the map has been counted.
+        self.landings.fetch_add(1, Ordering::SeqCst);
         self.forget(flight);
         flight.tell(state);
     }
 
     /// Nobody joins this flight any more.
     pub fn forget(&self, flight: &Flight) {
-        let mut map = self.map();
+        let mut map = self.lock();
         if map
             .get(&flight.key)
             .is_some_and(|held| std::ptr::eq(Arc::as_ptr(held), flight))
@@ -124,6 +137,6 @@ impl Flights {
     /// Every flight there is.
     #[must_use]
     pub fn all(&self) -> Vec<Arc<Flight>> {
-        self.map().values().cloned().collect()
+        self.lock().values().cloned().collect()
     }
 }

@@ -6,6 +6,7 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use rustix::fs::{FallocateFlags, fallocate};
@@ -19,6 +20,14 @@ use crate::debian::naming::NamedHash;
 
 /// Chunks between network and disk; a chunk is some tens of KiB.
 const QUEUE: usize = 32;
+
+/// Up to this many bytes a second a body is hashed while it comes; the time
+/// spent waiting for the network hides it. What comes faster is served first
+/// and hashed at the end, out of the page cache.
+const HASHED_AT_ONCE: f64 = 300e6;
+
+/// The step in which a body is read again to be hashed, in bytes.
+const STEP: usize = 256 * 1024;
 
 /// From this length on, the disk is asked for the whole room at once, so that
 /// a full disk is known before the first byte and not in the middle.
@@ -113,6 +122,8 @@ impl Incoming {
                 growing,
                 hashes: Hashes::new(named.as_ref()),
                 len: 0,
+                hashed: 0,
+                started: Instant::now(),
                 again: None,
             }
             .run(queue, named.as_ref())
@@ -149,6 +160,8 @@ struct Writer {
     growing: Arc<Growing>,
     hashes: Hashes,
     len: u64,
+    hashed: u64,
+    started: Instant,
     /// After a rewind: how far the second coming was compared with the first.
     again: Option<u64>,
 }
@@ -165,6 +178,7 @@ impl Writer {
                 Step::Chunk(bytes) => self.write(&bytes)?,
                 Step::Rewind => self.again = Some(0),
                 Step::Finish => {
+                    self.hash_up_to(self.len)?;
                     self.growing.file().sync_data()?;
                     return Ok(self.hashes.finish(self.len, named));
                 }
@@ -196,7 +210,35 @@ impl Writer {
         self.growing.file().write_all_at(fresh, self.len)?;
         self.len += fresh.len() as u64;
         self.growing.publish(self.len);
-        self.hashes.update(fresh);
+        if self.is_slow() {
+            self.hash_up_to(self.len - fresh.len() as u64)?;
+            self.hashes.update(fresh);
+            self.hashed = self.len;
+        }
+        Ok(())
+    }
+
+    /// Whether the network leaves time to hash.
+    fn is_slow(&self) -> bool {
+        let seconds = self.started.elapsed().as_secs_f64();
+        #[allow(clippy::cast_precision_loss, reason = "an estimate")]
+        let bytes = self.len as f64;
+        bytes < HASHED_AT_ONCE * seconds
+    }
+
+    /// Hashes what was written and not hashed yet, up to `end`.
+    fn hash_up_to(&mut self, end: u64) -> io::Result<()> {
+        if self.hashed == end {
+            return Ok(());
+        }
+        let mut buffer = vec![0; STEP];
+        while self.hashed < end {
+            let left = usize::try_from(end - self.hashed).unwrap_or(STEP);
+            let step = &mut buffer[..left.min(STEP)];
+            self.growing.file().read_exact_at(step, self.hashed)?;
+            self.hashes.update(step);
+            self.hashed += step.len() as u64;
+        }
         Ok(())
     }
 

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::{Core, CoreError};
 use crate::store::budget::{NoRoom, Room};
+use crate::store::disk::Disk;
 use crate::store::growing::Growing;
 use crate::store::hot::Described;
 use crate::store::incoming::{Incoming, WriteError};
@@ -56,7 +57,8 @@ impl Import {
     /// Where there is no room or no file can be made.
     pub async fn begin(core: &Arc<Core>, size: u64) -> Result<Self, ImportError> {
         let room = core.budget.promise(size).await?;
-        let (temp, file) = core.disk.create_temp().map_err(CoreError::from)?;
+        let temp = Disk::temp_name();
+        let file = core.disk.create_temp(&temp).map_err(CoreError::from)?;
         let described = Described::new(&Validators::default());
         let growing = Growing::new(described, Some(size), MappedFile::new(file));
         Ok(Self {

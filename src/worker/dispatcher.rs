@@ -13,10 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::jittered;
 use crate::db::DbError;
 
-/// How long a claim lasts without being renewed.
-pub const LEASE: Duration = Duration::from_secs(60);
-
-/// How often leases are renewed and lost ones found.
+/// How often leases are renewed and lost ones found; a lease lasts several times as long.
 const UPKEEP: Duration = Duration::from_secs(20);
 
 /// How often rows are looked at although nobody rang.
@@ -33,9 +30,8 @@ pub trait Work: Send + Sync + 'static {
     /// Rows that run at the same time.
     fn slots(&self) -> usize;
 
-    /// Claims up to `slots` rows.
-    fn claim(&self, slots: usize)
-    -> impl Future<Output = Result<Vec<Self::Claim>, DbError>> + Send;
+    /// Claims up to `free` rows.
+    fn claim(&self, free: usize) -> impl Future<Output = Result<Vec<Self::Claim>, DbError>> + Send;
 
     /// The claimed row's id.
     fn id(claim: &Self::Claim) -> i64;
@@ -63,26 +59,32 @@ pub async fn dispatch<W: Work>(work: Arc<W>, soft: CancellationToken, hard: Canc
     let mut running = Running {
         tasks: JoinSet::new(),
         claims: HashMap::new(),
+        backlog: true,
+        poll_at: Instant::now(),
     };
     let mut upkeep_at = Instant::now() + UPKEEP;
+    // Interest is registered before the query, so that a row committed in
+    // between is not slept over.
+    let mut wanted = Box::pin(work.wanted().notified());
+    wanted.as_mut().enable();
+    running.fill(&work).await;
     while !soft.is_cancelled() {
-        // Interest is registered before the query, so that a row committed in
-        // between is not slept over.
-        let wanted = work.wanted().notified();
-        tokio::pin!(wanted);
-        wanted.as_mut().enable();
-        let pause = running.fill(&work).await;
         tokio::select! {
-            () = &mut wanted => {}
-            () = sleep_until(Instant::now() + pause) => {}
-            () = sleep_until(upkeep_at) => {
-                upkeep_at = Instant::now() + UPKEEP;
-                let ids: Vec<_> = running.claims.values().map(W::id).collect();
-                if let Err(error) = work.upkeep(&ids).await {
-                    tracing::warn!(worker = W::NAME, %error, "leases can't be renewed");
+            () = &mut wanted => {
+                wanted.set(work.wanted().notified());
+                wanted.as_mut().enable();
+                running.fill(&work).await;
+            }
+            () = sleep_until(running.poll_at) => running.fill(&work).await,
+            () = running.reap(&work), if !running.tasks.is_empty() => {
+                if running.backlog {
+                    running.fill(&work).await;
                 }
             }
-            () = running.reap(&work), if !running.tasks.is_empty() => {}
+            () = sleep_until(upkeep_at) => {
+                upkeep_at = Instant::now() + UPKEEP;
+                running.upkeep(&work).await;
+            }
             () = soft.cancelled() => {}
         }
     }
@@ -97,40 +99,52 @@ pub async fn dispatch<W: Work>(work: Arc<W>, soft: CancellationToken, hard: Canc
 struct Running<W: Work> {
     tasks: JoinSet<()>,
     claims: HashMap<Id, W::Claim>,
+    /// Rows wait for a slot, so that the end of a task is a reason to look.
+    backlog: bool,
+    /// When to look although nobody rang.
+    poll_at: Instant,
 }
 
 impl<W: Work> Running<W> {
-    /// Claims rows for the free slots and starts them. Answers how long to
-    /// sleep when nobody rings.
-    async fn fill(&mut self, work: &Arc<W>) -> Duration {
+    /// Claims rows for the free slots and starts them.
+    async fn fill(&mut self, work: &Arc<W>) {
+        self.poll_at = Instant::now() + jittered(POLL);
         let free = work.slots().saturating_sub(self.tasks.len());
+        self.backlog = free == 0;
         if free == 0 {
-            return POLL;
+            return;
         }
-        match self.claim(work, free).await {
-            Ok(pause) => pause,
-            Err(error) => {
-                tracing::warn!(worker = W::NAME, %error, "no work can be claimed");
-                jittered(POLL)
-            }
+        if let Err(error) = self.claim(work, free).await {
+            tracing::warn!(worker = W::NAME, %error, "no work can be claimed");
         }
     }
 
-    async fn claim(&mut self, work: &Arc<W>, free: usize) -> Result<Duration, DbError> {
+    async fn claim(&mut self, work: &Arc<W>, free: usize) -> Result<(), DbError> {
         let claims = work.claim(free).await?;
-        let full = claims.len() == free;
+        self.backlog = claims.len() >= free;
         for claim in claims {
             let (worker, mine) = (Arc::clone(work), claim.clone());
             let task = self.tasks.spawn(async move { worker.run(mine).await });
             self.claims.insert(task.id(), claim);
         }
-        if full {
-            return Ok(POLL);
+        if !self.backlog
+            && let Some(next) = work.next_in().await?
+        {
+            // A row whose time has come but that was not claimed waits for a
+            // slot of its origin.
+            self.backlog = next.is_zero();
+            if !next.is_zero() {
+                self.poll_at = self.poll_at.min(Instant::now() + next);
+            }
         }
-        // A row whose time came but that was not claimed waits for a slot of
-        // its origin, which the end of a task tells.
-        let next = work.next_in().await?.filter(|next| !next.is_zero());
-        Ok(next.unwrap_or(POLL).min(jittered(POLL)))
+        Ok(())
+    }
+
+    async fn upkeep(&self, work: &Arc<W>) {
+        let ids: Vec<_> = self.claims.values().map(W::id).collect();
+        if let Err(error) = work.upkeep(&ids).await {
+            tracing::warn!(worker = W::NAME, %error, "leases can't be renewed");
+        }
     }
 
     /// Waits for one task to end.

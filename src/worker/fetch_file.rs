@@ -7,7 +7,7 @@ use axum::http::header::{CONTENT_TYPE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, L
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tokio::sync::Notify;
 
-use super::dispatcher::{LEASE, Work};
+use super::dispatcher::Work;
 use super::receive::{Received, Receiver};
 use crate::clock::{Millis, millis, to_millis};
 use crate::core::{Core, CoreError};
@@ -22,9 +22,6 @@ use crate::store::incoming::hash_file;
 use crate::upstream::{Answer, Upstream, UpstreamError};
 use crate::validators::Validators;
 
-/// Downloads at the same time, at most so many from one origin.
-const PER_ORIGIN: i64 = 16;
-
 /// The longest pause before a stored copy is checked again.
 const LONGEST_PAUSE: Duration = Duration::from_secs(600);
 
@@ -38,8 +35,6 @@ pub struct FetchFile {
     pub core: Arc<Core>,
     /// Origins.
     pub upstream: Upstream,
-    /// Downloads at the same time.
-    pub slots: usize,
 }
 
 /// What came of a claim.
@@ -59,15 +54,19 @@ impl Work for FetchFile {
     const NAME: &'static str = "fetch_file";
 
     fn slots(&self) -> usize {
-        self.slots
+        usize::try_from(self.core.download_limits.slots).unwrap_or(1)
     }
 
-    async fn claim(&self, slots: usize) -> Result<Vec<Claim>, DbError> {
-        let now = self.core.now();
-        let slots = i64::try_from(slots).unwrap_or(i64::MAX);
+    async fn claim(&self, free: usize) -> Result<Vec<Claim>, DbError> {
+        let born_leased = self.core.take_born_leased();
+        if !born_leased.is_empty() {
+            return Ok(born_leased);
+        }
+        let free = i64::try_from(free).unwrap_or(i64::MAX);
+        let limits = &self.core.download_limits;
         self.core
             .db
-            .claim_downloads(now, now + millis(LEASE), slots, PER_ORIGIN)
+            .claim_downloads(self.core.now(), free, limits)
             .await
     }
 
@@ -109,11 +108,8 @@ impl Work for FetchFile {
 
     async fn upkeep(&self, running: &[i64]) -> Result<(), DbError> {
         let now = self.core.now();
-        let lost = self
-            .core
-            .db
-            .renew_downloads(running, now, now + millis(LEASE))
-            .await?;
+        let until = now + self.core.download_limits.lease;
+        let lost = self.core.db.renew_downloads(running, now, until).await?;
         if lost > 0 {
             tracing::warn!(lost, "downloads without a worker are wanted again");
         }
@@ -137,7 +133,10 @@ impl FetchFile {
         {
             return Ok(Outcome::Stored(entry));
         }
-        let stored = self.core.find(url).await?;
+        let stored = match claim.has_copy {
+            true => self.core.find(url).await?,
+            false => None,
+        };
         let mut refusal = None::<Refusal>;
         for origin in self.in_order(url) {
             match self
@@ -368,9 +367,8 @@ impl FetchFile {
 
     async fn settle_refused(&self, claim: &Claim, refusal: &Refusal) -> Result<(), CoreError> {
         let db = &self.core.db;
-        let has_copy = db.find_url(&claim.url).await?.is_some();
-        if !has_copy || claim.attempts >= MAX_ATTEMPTS || !refusal.stale_may_serve {
-            if has_copy && matches!(refusal.status, 404 | 410) {
+        if !claim.has_copy || claim.attempts >= MAX_ATTEMPTS || !refusal.stale_may_serve {
+            if claim.has_copy && matches!(refusal.status, 404 | 410) {
                 self.core.hot.forget(&claim.url);
                 db.forget_url(&claim.url).await?;
             }

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::header::{CONTENT_LENGTH, CONTENT_RANGE, IF_RANGE, RANGE, TRANSFER_ENCODING};
+use futures_util::poll;
+
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 
 use crate::core::{Core, CoreError};
@@ -14,6 +16,7 @@ use crate::debian::naming::{NamedHash, Naming};
 use crate::debian::url::RepoUrl;
 use crate::meter::Kind;
 use crate::store::budget::Room;
+use crate::store::disk::Disk;
 use crate::store::flight::{Flight, State};
 use crate::store::growing::{Break, End, Growing};
 use crate::store::hot::{Described, Entry};
@@ -84,14 +87,8 @@ impl Receiver<'_> {
         let Ok(room) = self.core.budget.promise(total.unwrap_or(STEP)).await else {
             return Ok(Received::Uncached);
         };
-        let (temp, file) = match self.core.disk.create_temp() {
-            Ok(made) => made,
-            Err(error) => {
-                tracing::warn!(%error, "no file can be made in the cache: bodies pass through uncached");
-                return Ok(Received::Uncached);
-            }
-        };
-        let received = self.fill(origin, answer, total, room, &temp, file).await;
+        let temp = Disk::temp_name();
+        let received = self.fill(origin, answer, total, room, &temp).await;
         if !matches!(received, Ok(Received::Stored(_))) {
             self.core.disk.drop_temp(&temp);
         }
@@ -105,8 +102,18 @@ impl Receiver<'_> {
         total: Option<u64>,
         mut room: Room,
         temp: &str,
-        file: std::fs::File,
     ) -> Result<Received, CoreError> {
+        // On its way to the database while the file is made.
+        let mut noted = Box::pin(self.note(temp, total));
+        let noted_already = poll!(noted.as_mut()).is_ready();
+        let file = match self.core.disk.create_temp(temp) {
+            Ok(file) => file,
+            Err(error) => {
+                tracing::warn!(%error, "no file can be made in the cache: bodies pass through uncached");
+                noted.await;
+                return Ok(Received::Uncached);
+            }
+        };
         let growing = Growing::new(Described::new(&self.said), total, MappedFile::new(file));
         let named = self.named();
         let incoming = Incoming::start(Arc::clone(&growing), named.clone());
@@ -115,8 +122,8 @@ impl Receiver<'_> {
             self.flight.tell(State::Streaming(Arc::clone(&growing)));
         }
         let noted = async {
-            if let Some(size) = total {
-                self.note(temp, size).await;
+            if !noted_already {
+                noted.await;
             }
             if named.is_none() {
                 growing.release();
@@ -182,7 +189,10 @@ impl Receiver<'_> {
         })
     }
 
-    async fn note(&self, temp: &str, size: u64) {
+    async fn note(&self, temp: &str, size: Option<u64>) {
+        let Some(size) = size else {
+            return;
+        };
         let (id, lease) = (self.claim.id, self.claim.lease);
         if let Err(error) = self
             .core

@@ -1,0 +1,131 @@
+//! Who may use whom: reads the `crate::` edges of every module and compares
+//! them with the floors that `lib.rs` draws.
+#![allow(clippy::unwrap_used, clippy::panic, missing_docs)]
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// Floors from the ground up; on each, groups whose modules may use each other.
+const FLOORS: [&[&[&str]]; 5] = [
+    &[&[
+        "debian",
+        "mirrors",
+        "health",
+        "validators",
+        "meter",
+        "config",
+        "clock",
+    ]],
+    &[&["db"], &["store"], &["upstream"], &["lifecycle"]],
+    &[&["core", "upkeep"]],
+    &[&["http"], &["worker"]],
+    &[&["cli", "node"]],
+];
+
+fn place(module: &str) -> (usize, usize) {
+    FLOORS
+        .iter()
+        .enumerate()
+        .find_map(|(floor, groups)| {
+            let group = groups.iter().position(|group| group.contains(&module))?;
+            Some((floor, group))
+        })
+        .unwrap_or_else(|| {
+            panic!("the module {module} has no floor: give it one here and in lib.rs")
+        })
+}
+
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            found.extend(sources(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// Modules that a source names after `crate::`, alone or in braces.
+fn uses(source: &str) -> BTreeSet<String> {
+    let name = |text: &str| -> String {
+        text.chars()
+            .take_while(|c| c.is_alphanumeric() || *c == '_')
+            .collect()
+    };
+    let mut used = BTreeSet::new();
+    for line in source
+        .lines()
+        .map(str::trim_start)
+        .filter(|line| !line.starts_with("//"))
+    {
+        for (_, rest) in line
+            .match_indices("crate::")
+            .map(|(at, found)| (at, &line[at + found.len()..]))
+        {
+            match rest.strip_prefix('{') {
+                Some(list) => used.extend(list.split(',').map(|item| name(item.trim()))),
+                None => drop(used.insert(name(rest))),
+            }
+        }
+    }
+    used.remove("");
+    used
+}
+
+fn src() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("src")
+}
+
+#[test]
+fn parts_use_only_what_stands_below_them() {
+    let mut wrong = Vec::new();
+    for path in sources(&src()) {
+        let inside = path.strip_prefix(src()).unwrap();
+        let first = inside.iter().next().unwrap().to_str().unwrap();
+        let module = first.trim_end_matches(".rs");
+        if matches!(module, "main" | "lib") {
+            continue;
+        }
+        let here = place(module);
+        for used in uses(&std::fs::read_to_string(&path).unwrap()) {
+            let there = place(&used);
+            if there.0 > here.0 || (there.0 == here.0 && there.1 != here.1) {
+                wrong.push(format!("{} uses {used}", inside.display()));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn sql_stands_only_in_db() {
+    for path in sources(&src()) {
+        let inside = path.strip_prefix(src()).unwrap();
+        if !inside.starts_with("db") && inside != Path::new("db.rs") {
+            let source = std::fs::read_to_string(&path).unwrap();
+            assert!(!source.contains("sqlx::"), "SQL in {}", inside.display());
+        }
+    }
+}
+
+#[test]
+fn no_file_has_outgrown_its_name() {
+    for path in sources(&src()) {
+        let lines = std::fs::read_to_string(&path).unwrap().lines().count();
+        assert!(
+            lines <= 600,
+            "{} has {lines} lines: it wants a new noun",
+            path.display()
+        );
+    }
+}
+
+#[test]
+fn the_edges_are_really_read() {
+    let source = "use crate::db::Db;\n//! crate::no\nuse crate::{store, http::x};\nlet a = crate::clock::now();";
+    let expected: BTreeSet<_> = ["db", "store", "http", "clock"].map(str::to_owned).into();
+    assert_eq!(uses(source), expected);
+}
