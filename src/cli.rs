@@ -36,7 +36,7 @@ struct Common {
     /// Configuration file; without it /etc/aptmesh/aptmesh.toml where it exists, else defaults
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// Sets one configuration key, such as cache.max_size=5GiB; outweighs environment and file
+    /// Sets one configuration key, such as `cache.max_size=5GiB`; outweighs environment and file
     #[arg(long, global = true, value_name = "KEY=VALUE")]
     set: Vec<String>,
 }

@@ -194,8 +194,9 @@ impl Core {
     /// # Errors
     /// Where the database refuses; the uses are lost then.
     pub async fn write_uses(&self) -> Result<(), DbError> {
-        let used = std::mem::take(&mut *self.used.lock().unwrap_or_else(PoisonError::into_inner));
-        let uses: Vec<_> = used.iter().map(|entry| entry.take_use()).collect();
+        let entries =
+            std::mem::take(&mut *self.used.lock().unwrap_or_else(PoisonError::into_inner));
+        let uses: Vec<_> = entries.iter().map(|entry| entry.take_use()).collect();
         self.db.touch_files(&uses).await
     }
 
@@ -205,7 +206,7 @@ impl Core {
     /// `since` is how things stood when the client came. Where no flight has
     /// landed since then, its look into the store still holds.
     pub async fn answer(&self, flight: &Flight, url: &RepoUrl, naming: &Naming, since: Since) {
-        let outcome = self.from_store(url, naming, since).await;
+        let outcome = self.look_up(url, naming, since).await;
         let wanted = match outcome {
             Ok(Some(entry)) => return self.flights.land(flight, State::Stored(entry)),
             Ok(None) => self.want(url).await,
@@ -217,7 +218,7 @@ impl Core {
         }
     }
 
-    async fn from_store(
+    async fn look_up(
         &self,
         url: &RepoUrl,
         naming: &Naming,

@@ -1,6 +1,6 @@
 //! The only place with SQL: one file a table, a pool of readers, one writer.
 //!
-//! SQLite lets one connection write at a time and fails a read-then-write in a
+//! `SQLite` lets one connection write at a time and fails a read-then-write in a
 //! plain `BEGIN` under contention whatever `busy_timeout` says, so all writing
 //! goes through the one writer connection, and every transaction on it starts
 //! with `BEGIN IMMEDIATE`.
@@ -31,7 +31,7 @@ static MIGRATIONS: Migrator = sqlx::migrate!();
 /// What can go wrong with the database.
 #[derive(Debug, thiserror::Error)]
 pub enum DbError {
-    /// SQLite refused a statement: the disk is full, or the file is damaged.
+    /// `SQLite` refused a statement: the disk is full, or the file is damaged.
     #[error("the database refused: {0}")]
     Sql(#[from] sqlx::Error),
     /// The database was made by a later release.
@@ -59,7 +59,7 @@ impl Db {
     /// schema up to date.
     ///
     /// # Errors
-    /// [`DbError::Newer`] for a schema of a later release, else what SQLite says.
+    /// [`DbError::Newer`] for a schema of a later release, else what `SQLite` says.
     pub async fn open(path: &Path) -> Result<Self, DbError> {
         let options = SqliteConnectOptions::new()
             .filename(path)
@@ -92,7 +92,7 @@ impl Db {
     /// Whether rows can be read.
     ///
     /// # Errors
-    /// What SQLite says.
+    /// What `SQLite` says.
     pub async fn ping(&self) -> Result<(), DbError> {
         sqlx::query!("SELECT id FROM node")
             .fetch_optional(&self.readers)
@@ -124,7 +124,7 @@ impl Db {
     }
 }
 
-/// A transaction that takes SQLite's write lock at once.
+/// A transaction that takes `SQLite`'s write lock at once.
 pub(crate) async fn begin(writer: &mut SqliteConnection) -> Result<SqliteTransaction<'_>, DbError> {
     Ok(writer.begin_with("BEGIN IMMEDIATE").await?)
 }
@@ -134,7 +134,7 @@ pub(crate) fn unsigned(value: i64) -> u64 {
     u64::try_from(value).unwrap_or(0)
 }
 
-/// A count or size for a row; beyond what SQLite can hold it stands at the limit.
+/// A count or size for a row; beyond what `SQLite` can hold it stands at the limit.
 pub(crate) fn signed(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
 }

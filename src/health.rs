@@ -10,7 +10,7 @@ use crate::clock::{Millis, millis};
 const FIRST_PAUSE: Duration = Duration::from_secs(1);
 
 /// The longest pause.
-const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 
 /// How long an origin that kept somebody waiting is not waited for again.
 const SLOW_PAUSE: Duration = Duration::from_secs(10);

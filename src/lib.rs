@@ -3,7 +3,7 @@
 //!
 //! # The house
 //!
-//! Everything the node knows is rows in SQLite (`migrations/README.md` draws
+//! Everything the node knows is rows in `SQLite` (`migrations/README.md` draws
 //! them), workers act on the rows, and an axum and hyper server serves apt and
 //! a status page. Parts use only what stands below them; `tests/house.rs`
 //! keeps it so.

@@ -56,6 +56,7 @@ impl Mirrors {
     ///
     /// # Errors
     /// Where the path is none.
+    #[must_use]
     pub fn address(&self, name: &str, path: &str) -> Option<Result<RepoUrl, UrlError>> {
         let mirror = self.0.iter().find(|mirror| mirror.name == name)?;
         let base = mirror.bases.first()?;

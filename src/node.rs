@@ -41,7 +41,7 @@ const GRACE: Duration = Duration::from_secs(8);
 const PER_ORIGIN: i64 = 16;
 
 /// How long a worker's claim lasts without being renewed.
-const LEASE: Duration = Duration::from_secs(60);
+const LEASE: Duration = Duration::from_mins(1);
 
 /// File descriptors that database, listeners and folders take.
 const OWN_DESCRIPTORS: u64 = 64;
@@ -226,8 +226,10 @@ impl Node {
         );
     }
 
-    /// Runs until `stop` is cancelled, then stops cleanly. Answers the name of
-    /// a worker that ended unasked, which is a failure.
+    /// Runs until `stop` is cancelled, then stops cleanly.
+    ///
+    /// # Errors
+    /// The name of a worker that ended unasked; the node is stopped then.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), &'static str> {
         let ended = tokio::select! {
             () = stop.cancelled() => Ok(()),

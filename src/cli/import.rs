@@ -56,7 +56,7 @@ async fn import_all(
             Err(error) => {
                 counts.failed += 1;
                 bar.suspend(|| {
-                    eprintln!("aptmesh: {} was not imported: {error:#}", path.display())
+                    eprintln!("aptmesh: {} was not imported: {error:#}", path.display());
                 });
             }
         }

@@ -141,10 +141,12 @@ impl Following {
     /// The bytes as they come; where the store fails, the rest comes straight
     /// from the origin, and the client does not notice.
     pub fn frames(self) -> impl Stream<Item = Result<Bytes, BodyError>> + Send {
-        try_unfold(Source::Store(self), async |source| source.next().await)
+        try_unfold(Source::Store(Box::new(self)), async |source| {
+            source.next().await
+        })
     }
 
-    async fn go_on_without_store(self) -> Result<Rest, BodyError> {
+    async fn go_on_without_store(self: Box<Self>) -> Result<Rest, BodyError> {
         let at = self.reader.at();
         let mut asked = HeaderMap::new();
         let range = self.end.map_or(format!("bytes={at}-"), |end| {
@@ -182,7 +184,7 @@ struct Rest {
 }
 
 enum Source {
-    Store(Following),
+    Store(Box<Following>),
     Origin(Rest),
 }
 

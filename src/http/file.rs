@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use hyper::body::Body as _;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
@@ -28,7 +29,7 @@ const PATIENCE: Duration = Duration::from_millis(700);
 
 /// After so long a file whose name promises that it does not change is
 /// checked all the same, in the background.
-const DOUBT_AFTER: Duration = Duration::from_secs(24 * 3600);
+const DOUBT_AFTER: Duration = Duration::from_hours(24);
 
 /// A range that starts so many bytes ahead of what is here is fetched by
 /// itself, so that who resumes a large download does not wait for what it has.
@@ -37,20 +38,22 @@ const AHEAD: u64 = 1024 * 1024;
 /// Serves files.
 #[derive(Clone)]
 pub struct Files {
+    /// Rows and bytes.
     pub core: Arc<Core>,
+    /// Origins.
     pub upstream: Upstream,
     /// Tasks that outlive the request that started them.
     pub tasks: TaskTracker,
 }
 
 /// A request for a file.
-pub struct Asked<'a> {
-    pub method: &'a Method,
-    pub url: &'a RepoUrl,
-    pub headers: &'a HeaderMap,
-    pub naming: Naming,
+struct Asked<'a> {
+    method: &'a Method,
+    url: &'a RepoUrl,
+    headers: &'a HeaderMap,
+    naming: Naming,
     /// How things stood when the request came.
-    pub since: Since,
+    since: Since,
 }
 
 impl Asked<'_> {
@@ -62,7 +65,7 @@ impl Asked<'_> {
 }
 
 /// `Cache-Control: no-cache` or `max-age=0`, as apt sends for indexes.
-pub fn insists(headers: &HeaderMap) -> bool {
+fn insists(headers: &HeaderMap) -> bool {
     headers
         .get(header::CACHE_CONTROL)
         .and_then(|value| value.to_str().ok())
@@ -109,11 +112,11 @@ impl Files {
             // What one client may see, another may not (RFC 9111 §3.5).
             return self.direct(asked).await;
         }
-        let stored = self.core.find(asked.url).await.unwrap_or_else(|error| {
+        let found = self.core.find(asked.url).await.unwrap_or_else(|error| {
             tracing::error!(url = asked.url.key(), %error, "a request goes on without the cache");
             None
         });
-        let Some(entry) = stored else {
+        let Some(entry) = found else {
             if *asked.method == Method::HEAD || self.resumes_far_ahead(asked) {
                 return self.direct(asked).await;
             }
@@ -137,7 +140,7 @@ impl Files {
     async fn fetched(&self, asked: &Asked<'_>) -> Result<Response<Body>, Problem> {
         let mut flight = self.join(asked);
         match answerable(&mut flight).await {
-            State::Streaming(growing) => self.growing(asked, &growing),
+            State::Streaming(growing) => Ok(self.coming(asked, &growing)),
             other => self.landed(asked, other, None).await,
         }
     }
@@ -160,7 +163,7 @@ impl Files {
         }
         let mut flight = self.join(asked);
         match timeout(PATIENCE, answerable(&mut flight)).await {
-            Ok(State::Streaming(growing)) => self.growing(asked, &growing),
+            Ok(State::Streaming(growing)) => Ok(self.coming(asked, &growing)),
             Ok(state) => self.landed(asked, state, Some(entry)).await,
             Err(_) => {
                 for origin in &origins {
@@ -176,9 +179,9 @@ impl Files {
         &self,
         asked: &Asked<'_>,
         state: State,
-        stale: Option<Arc<Entry>>,
+        copy: Option<Arc<Entry>>,
     ) -> Result<Response<Body>, Problem> {
-        match (state, stale) {
+        match (state, copy) {
             (State::Stored(entry), _) => self.stored(asked, &entry, HIT).await,
             (State::Unchanged(entry), _) => self.stored(asked, &entry, REVALIDATED).await,
             (State::Refused(refusal), Some(entry)) if refusal.stale_may_serve => {
@@ -244,48 +247,6 @@ impl Files {
         .await
     }
 
-    /// Answers with what is coming in.
-    fn growing(
-        &self,
-        asked: &Asked<'_>,
-        growing: &Arc<Growing>,
-    ) -> Result<Response<Body>, Problem> {
-        self.core.meters.add(Kind::Misses, 1);
-        let part = part(asked.headers, &growing.described, growing.total);
-        let (start, end) = match part {
-            Part::Whole => (0, growing.total),
-            Part::Bytes(from, to) => (from, Some(to)),
-            Part::NotModified | Part::Unsatisfiable => {
-                return Ok(head(
-                    part,
-                    &growing.described,
-                    growing.total,
-                    MISS,
-                    Body::empty(),
-                ));
-            }
-        };
-        let body = if *asked.method == Method::HEAD {
-            Body::empty()
-        } else {
-            let following = Following {
-                core: Arc::clone(&self.core),
-                upstream: self.upstream.clone(),
-                url: asked.url.clone(),
-                described: growing.described.clone(),
-                reader: growing.reader(start, end),
-                end,
-            };
-            Body::frames(following.frames(), end.map(|end| end - start)).counted(&self.core.meters)
-        };
-        let response = head(part, &growing.described, growing.total, MISS, body);
-        Ok(with_length(
-            response,
-            asked.method,
-            end.map(|end| end - start),
-        ))
-    }
-
     /// Answers with a stored file.
     async fn stored(
         &self,
@@ -294,42 +255,54 @@ impl Files {
         status: HeaderValue,
     ) -> Result<Response<Body>, Problem> {
         if let Some(response) = self.small(entry, asked.headers, status.clone()) {
-            return Ok(with_length(response, asked.method, None));
+            return Ok(as_asked(response, asked.method));
         }
-        let part = part(asked.headers, &entry.described, Some(entry.size));
-        let (start, end) = match part {
-            Part::Whole => (0, entry.size),
-            Part::Bytes(from, to) => (from, to),
-            Part::NotModified | Part::Unsatisfiable => {
-                self.count_hit(entry);
-                return Ok(head(
-                    part,
-                    &entry.described,
-                    Some(entry.size),
-                    status,
-                    Body::empty(),
-                ));
-            }
-        };
         let Some(growing) = self.opened(entry).await? else {
             return self.direct(asked).await;
         };
         self.count_hit(entry);
-        let body = if *asked.method == Method::HEAD {
-            Body::empty()
-        } else {
-            let following = Following {
-                core: Arc::clone(&self.core),
-                upstream: self.upstream.clone(),
-                url: asked.url.clone(),
-                described: entry.described.clone(),
-                reader: growing.reader(start, Some(end)),
-                end: Some(end),
-            };
-            Body::frames(following.frames(), Some(end - start)).counted(&self.core.meters)
+        Ok(self.follow(asked, &growing, status))
+    }
+
+    /// Answers with what is coming in.
+    fn coming(&self, asked: &Asked<'_>, growing: &Arc<Growing>) -> Response<Body> {
+        self.core.meters.add(Kind::Misses, 1);
+        self.follow(asked, growing, MISS)
+    }
+
+    /// Answers with a body on disk, whole or growing.
+    fn follow(
+        &self,
+        asked: &Asked<'_>,
+        growing: &Arc<Growing>,
+        status: HeaderValue,
+    ) -> Response<Body> {
+        let (described, total) = (&growing.described, growing.total);
+        let part = part(asked.headers, described, total);
+        let (start, end) = match part {
+            Part::Whole => (0, total),
+            Part::Bytes(from, to) => (from, Some(to)),
+            Part::NotModified | Part::Unsatisfiable => {
+                return head(part, described, total, status, Body::empty());
+            }
         };
-        let response = head(part, &entry.described, Some(entry.size), status, body);
-        Ok(with_length(response, asked.method, Some(end - start)))
+        let following = Following {
+            core: Arc::clone(&self.core),
+            upstream: self.upstream.clone(),
+            url: asked.url.clone(),
+            described: described.clone(),
+            reader: growing.reader(start, end),
+            end,
+        };
+        let body = Body::frames(following.frames(), end.map(|end| end - start));
+        let response = head(
+            part,
+            described,
+            total,
+            status,
+            body.counted(&self.core.meters),
+        );
+        as_asked(response, asked.method)
     }
 
     /// Opens a body on disk. One that is missing is forgotten with its rows,
@@ -398,22 +371,19 @@ impl Files {
 }
 
 /// A `HEAD` answer has the length that `GET` would have, and no body.
-fn with_length(
-    mut response: Response<Body>,
-    method: &Method,
-    length: Option<u64>,
-) -> Response<Body> {
-    use hyper::body::Body as _;
+fn as_asked(mut response: Response<Body>, method: &Method) -> Response<Body> {
     if *method != Method::HEAD {
         return response;
     }
-    let length = length.or_else(|| response.body().size_hint().exact());
-    if let Some(length) = length.filter(|_| response.status() != StatusCode::NOT_MODIFIED) {
+    let body = std::mem::replace(response.body_mut(), Body::empty());
+    if let Some(length) = body.size_hint().exact()
+        && response.status() != StatusCode::NOT_MODIFIED
+    {
+        let length = HeaderValue::from(length);
         response
             .headers_mut()
-            .insert(header::CONTENT_LENGTH, HeaderValue::from(length));
+            .insert(header::CONTENT_LENGTH, length);
     }
-    *response.body_mut() = Body::empty();
     response
 }
 

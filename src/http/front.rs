@@ -97,6 +97,7 @@ fn not_allowed(method: &Method) -> Response<Body> {
 }
 
 /// An answer of axum's with our kind of body.
+#[must_use]
 pub fn from_axum(response: axum::response::Response) -> Response<Body> {
     response.map(|body| {
         let length = body.size_hint().exact();
@@ -105,6 +106,7 @@ pub fn from_axum(response: axum::response::Response) -> Response<Body> {
 }
 
 /// The answer to every request of a client that is not allowed here.
+#[must_use]
 pub fn stranger(peer: std::net::IpAddr) -> Response<Body> {
     let sentence =
         format!("{peer} is not among the clients of this cache: add its network to apt.allow.");

@@ -10,7 +10,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::status::Status;
 
-/// The status in OpenMetrics text.
+/// The status in `OpenMetrics` text.
 pub fn text(status: &Status) -> String {
     let mut registry = Registry::with_prefix("aptmesh");
     let cache = &status.cache;

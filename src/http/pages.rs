@@ -61,8 +61,8 @@ struct Page {
 }
 
 impl Page {
-    fn size(bytes: &u64) -> String {
-        format_size(*bytes, BINARY)
+    fn size(bytes: u64) -> String {
+        format_size(bytes, BINARY)
     }
 
     fn uptime(&self) -> String {
@@ -77,8 +77,8 @@ impl Page {
         }
     }
 
-    fn since(at: &i64) -> String {
-        httpdate::fmt_http_date(to_http_time(*at))
+    fn since(at: i64) -> String {
+        httpdate::fmt_http_date(to_http_time(at))
     }
 
     fn done(download: &super::status::Download) -> u64 {

@@ -28,7 +28,7 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// How long a client may take nothing of what is sent to it: the kernel ends
 /// the connection then (tcp(7), `TCP_USER_TIMEOUT`).
-const STALLED: Duration = Duration::from_secs(60);
+const STALLED: Duration = Duration::from_mins(1);
 
 /// The largest head of a request in bytes; also what is read ahead.
 const HEAD_SIZE: usize = 64 * 1024;
@@ -48,10 +48,15 @@ pub struct Stops {
 
 /// The apt face on one address.
 pub struct Face {
+    /// Who answers.
     pub front: Front,
+    /// Whose requests are answered.
     pub allow: Arc<[IpNet]>,
+    /// Places for connections, shared by all faces.
     pub connections: Arc<Semaphore>,
+    /// Where connections run, to be waited for at a stop.
     pub tasks: TaskTracker,
+    /// When to stop.
     pub stops: Stops,
 }
 

@@ -115,17 +115,17 @@ mod tests {
     use super::*;
     use crate::config::Mirror;
 
-    fn target(method: Method, uri: &str) -> Result<Target, Problem> {
+    fn target(method: &Method, uri: &str) -> Result<Target, Problem> {
         let mirrors = Mirrors::new(&[Mirror {
             name: "debian".into(),
             upstreams: vec!["http://a.example/debian".into()],
         }])
         .unwrap();
-        parse(&method, &uri.parse().unwrap(), &mirrors)
+        parse(method, &uri.parse().unwrap(), &mirrors)
     }
 
     fn key(uri: &str) -> String {
-        match target(Method::GET, uri).unwrap() {
+        match target(&Method::GET, uri).unwrap() {
             Target::File(url) => url.key().to_owned(),
             other => panic!("{uri} is {other:?}"),
         }
@@ -154,25 +154,27 @@ mod tests {
 
     #[test]
     fn own_pages_are_only_the_nodes_own() {
-        assert_eq!(target(Method::GET, "/").unwrap(), Target::Own);
-        assert_eq!(target(Method::GET, "/api/status?x").unwrap(), Target::Own);
+        assert_eq!(target(&Method::GET, "/").unwrap(), Target::Own);
+        assert_eq!(target(&Method::GET, "/api/status?x").unwrap(), Target::Own);
         assert_eq!(key("http://h.example/"), "http://h.example/");
         assert_eq!(key("http://h.example/metrics"), "http://h.example/metrics");
     }
 
     #[test]
     fn tunnels_name_host_and_port() {
-        let tunnel = target(Method::CONNECT, "H.example:443").unwrap();
+        let tunnel = target(&Method::CONNECT, "H.example:443").unwrap();
         assert_eq!(tunnel, Target::Tunnel("h.example".into(), 443));
     }
 
     #[test]
     fn unknown_names_are_told_from_hosts() {
-        let problem = target(Method::GET, "/ubuntu/dists").unwrap_err();
+        let problem = target(&Method::GET, "/ubuntu/dists").unwrap_err();
         assert_eq!(problem.status, StatusCode::NOT_FOUND);
         assert!(problem.sentence.contains("debian"), "{}", problem.sentence);
         assert_eq!(
-            target(Method::GET, "/h.example/a/../b").unwrap_err().status,
+            target(&Method::GET, "/h.example/a/../b")
+                .unwrap_err()
+                .status,
             StatusCode::BAD_REQUEST
         );
     }

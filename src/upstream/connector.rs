@@ -52,7 +52,7 @@ impl Service<Uri> for GuardedConnector {
             http.enforce_http(false);
             http.set_nodelay(true);
             http.set_connect_timeout(Some(CONNECT_TIMEOUT));
-            http.set_keepalive(Some(Duration::from_secs(60)));
+            http.set_keepalive(Some(Duration::from_mins(1)));
             Ok(http.oneshot(uri).await?)
         })
     }

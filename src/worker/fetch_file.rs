@@ -23,7 +23,7 @@ use crate::upstream::{Answer, Upstream, UpstreamError};
 use crate::validators::Validators;
 
 /// The longest pause before a stored copy is checked again.
-const LONGEST_PAUSE: Duration = Duration::from_secs(600);
+const LONGEST_PAUSE: Duration = Duration::from_mins(10);
 
 /// A stored copy that could not be checked so often is left as it is until a
 /// client asks for it.
@@ -133,9 +133,10 @@ impl FetchFile {
         {
             return Ok(Outcome::Stored(entry));
         }
-        let stored = match claim.has_copy {
-            true => self.core.find(url).await?,
-            false => None,
+        let stored = if claim.has_copy {
+            self.core.find(url).await?
+        } else {
+            None
         };
         let mut refusal = None::<Refusal>;
         for origin in self.in_order(url) {

@@ -91,7 +91,7 @@ proptest! {
     #[test]
     fn encoding_every_byte_changes_nothing(name in "[a-z0-9+~_.-]{1,40}") {
         prop_assume!(name != "." && name != "..");
-        let encoded: String = name.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let encoded = name.bytes().fold(String::new(), |text, byte| text + &format!("%{byte:02x}"));
         prop_assert_eq!(key(&format!("http://h/{name}")), key(&format!("http://h/{encoded}")));
     }
 }
