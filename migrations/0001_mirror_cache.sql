@@ -31,9 +31,11 @@ CREATE TABLE url (
     content_type           TEXT,
     upstream_etag          TEXT,                              -- what the origin is asked with, as it sent it
     upstream_last_modified TEXT,                              -- likewise
-    checked_at             INTEGER NOT NULL                   -- when the origin last said that this is current
+    checked_at             INTEGER NOT NULL,                  -- when the origin last said that this is current
+    changed_at             INTEGER                            -- when another body last took the place of an earlier one
 ) STRICT;
 CREATE INDEX url_by_file ON url (file_id);
+CREATE INDEX url_changed ON url (url, changed_at) WHERE changed_at IS NOT NULL;
 
 -- Work: an address to be fetched or asked again. See README.md for the states.
 CREATE TABLE download (

@@ -382,7 +382,7 @@ fn entry_of(row: UrlRow, body: Option<Bytes>) -> Entry {
         (row.file_id, row.sha256, row.size),
         row.validators,
         naming,
-        row.checked_at,
+        (row.checked_at, row.index_changed_at),
         body,
     )
 }

@@ -136,9 +136,7 @@ impl Node {
         let control = control::listen(core.disk.root()).map_err(StartError::Control)?;
         let mut listeners = Vec::new();
         for address in &config.apt.listen {
-            let listener = listen(*address)
-                .await
-                .map_err(|error| StartError::Listen(*address, error))?;
+            let listener = listen(*address).map_err(|error| StartError::Listen(*address, error))?;
             listeners.push(listener);
         }
         let addresses = listeners

@@ -41,6 +41,7 @@ fn row(url: &str, hash: u8) -> UrlRow {
         size: 10,
         validators: said(),
         checked_at: 5,
+        index_changed_at: 0,
     }
 }
 
@@ -276,4 +277,29 @@ async fn a_newer_schema_is_refused_in_a_clear_sentence() {
     db.close().await;
     let refused = Db::open(&folder.path().join("t.db")).await.unwrap_err();
     assert!(matches!(refused, DbError::Newer(99)), "{refused}");
+}
+
+#[tokio::test]
+async fn a_changed_index_casts_doubt_on_the_pool_of_its_archive_only() {
+    let (_folder, db) = db().await;
+    let (index, deb, other) = (
+        "http://o/debian/dists/sid/InRelease",
+        "http://o/debian/pool/x.deb",
+        "http://o/ubuntu/pool/x.deb",
+    );
+    for (url, hash) in [(index, 1), (deb, 2), (other, 3)] {
+        store(&db, url, hash).await;
+    }
+    let doubt = async |url| db.find_url(url).await.unwrap().unwrap().index_changed_at;
+    assert_eq!(
+        doubt(deb).await,
+        0,
+        "an index seen for the first time changes nothing"
+    );
+    store(&db, index, 1).await;
+    assert_eq!(doubt(deb).await, 0, "nor does one that stayed the same");
+    store(&db, index, 4).await;
+    assert_eq!(doubt(deb).await, 5);
+    assert_eq!(doubt(other).await, 0);
+    assert_eq!(doubt(index).await, 0);
 }

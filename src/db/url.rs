@@ -19,6 +19,9 @@ pub struct UrlRow {
     pub validators: Validators,
     /// When the origin last said that this is current.
     pub checked_at: Millis,
+    /// For a file below `pool/`: when an index of its archive last changed,
+    /// for a file that was republished comes with one. 0: never.
+    pub index_changed_at: Millis,
 }
 
 impl Db {
@@ -27,10 +30,15 @@ impl Db {
     /// # Errors
     /// When the database refuses.
     pub async fn find_url(&self, url: &str) -> Result<Option<UrlRow>, DbError> {
+        let (indexes, after_indexes) = indexes_of(url);
         let row = sqlx::query!(
             r#"SELECT url, file_id, sha256, size, etag, last_modified, content_type,
-                      upstream_etag, upstream_last_modified, checked_at
+                      upstream_etag, upstream_last_modified, checked_at,
+                      (SELECT max(changed_at) FROM url AS other
+                       WHERE changed_at IS NOT NULL AND other.url > ? AND other.url < ?) AS "index_changed_at: i64"
                FROM url JOIN file ON file.id = file_id WHERE url = ?"#,
+            indexes,
+            after_indexes,
             url
         )
         .fetch_optional(self.reader())
@@ -49,6 +57,7 @@ impl Db {
                     upstream_last_modified: row.upstream_last_modified,
                 },
                 checked_at: row.checked_at,
+                index_changed_at: row.index_changed_at.unwrap_or(0),
             })
         })
         .transpose()
@@ -112,7 +121,8 @@ impl Db {
                    last_modified = excluded.last_modified, content_type = excluded.content_type,
                    upstream_etag = excluded.upstream_etag,
                    upstream_last_modified = excluded.upstream_last_modified,
-                   checked_at = excluded.checked_at;
+                   checked_at = excluded.checked_at,
+                   changed_at = iif(file_id = excluded.file_id, changed_at, excluded.checked_at);
 
                DELETE FROM download WHERE id = ? AND lease = ?"#,
             hash,
@@ -177,4 +187,12 @@ impl Db {
             .await?;
         Ok(())
     }
+}
+
+/// Between which addresses the indexes lie of the archive that a pool file
+/// belongs to (`BASE/dists/…` for `BASE/pool/…`); an empty span for others.
+fn indexes_of(url: &str) -> (String, String) {
+    url.split_once("/pool/")
+        .map(|(base, _)| (format!("{base}/dists/"), format!("{base}/dists0")))
+        .unwrap_or_default()
 }

@@ -46,12 +46,6 @@ impl Naming {
         }
         Self::Mutable
     }
-
-    /// Whether a stored copy may be served without asking the origin.
-    #[must_use]
-    pub const fn is_immutable(&self) -> bool {
-        !matches!(self, Self::Mutable)
-    }
 }
 
 impl NamedHash {

@@ -165,7 +165,7 @@ impl RepoUrl {
     /// # Errors
     /// As [`RepoUrl::parse`].
     pub fn join(&self, location: &str) -> Result<Self, UrlError> {
-        if split_scheme(location).is_some() {
+        if has_scheme(location) {
             return Self::parse(location);
         }
         if let Some(rest) = location.strip_prefix("//") {
@@ -196,6 +196,16 @@ fn split_scheme(text: &str) -> Option<(Scheme, &str)> {
     } else {
         None
     }
+}
+
+/// Whether a text starts with any scheme (RFC 3986 §3.1), known or not.
+fn has_scheme(text: &str) -> bool {
+    text.split_once(':').is_some_and(|(scheme, _)| {
+        scheme.starts_with(|first: char| first.is_ascii_alphabetic())
+            && scheme
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte))
+    })
 }
 
 /// Splits `host[:port]`, leaving the brackets of an IPv6 address where they are.

@@ -27,10 +27,6 @@ use crate::upstream::Upstream;
 /// say whether it is current.
 const PATIENCE: Duration = Duration::from_millis(700);
 
-/// After so long a file whose name promises that it does not change is
-/// checked all the same, in the background.
-const DOUBT_AFTER: Duration = Duration::from_hours(24);
-
 /// A range that starts so many bytes ahead of what is here is fetched by
 /// itself, so that who resumes a large download does not wait for what it has.
 const AHEAD: u64 = 1024 * 1024;
@@ -76,13 +72,8 @@ impl Files {
     /// A stored file that needs no question, no statement and no waiting.
     pub fn hit(&self, url: &RepoUrl, headers: &HeaderMap) -> Option<Response<Body>> {
         let entry = self.core.hot.get(url.key())?;
-        if !entry.naming.is_immutable()
-            || entry.body.is_none()
-            || headers.contains_key(header::AUTHORIZATION)
-        {
-            return None;
-        }
-        if insists(headers) && entry.naming == Naming::Pool || self.is_doubtful(&entry) {
+        let asks = entry.naming == Naming::Pool && insists(headers);
+        if !entry.is_settled() || asks || headers.contains_key(header::AUTHORIZATION) {
             return None;
         }
         self.small(&entry, headers, HIT)
@@ -122,23 +113,15 @@ impl Files {
             }
             return self.fetched(asked).await;
         };
-        if entry.naming.is_immutable() && !asked.insists() {
-            if self.is_doubtful(&entry) {
-                self.core.want_later(asked.url, asked.since.at).await;
-                entry.checked(asked.since.at);
-            }
+        if entry.is_settled() && !asked.insists() {
             return self.stored(asked, &entry, HIT).await;
         }
         self.revalidated(asked, entry).await
     }
 
-    fn is_doubtful(&self, entry: &Entry) -> bool {
-        entry.naming == Naming::Pool && entry.checked_at() + millis(DOUBT_AFTER) < self.core.now()
-    }
-
     /// Nothing is stored: joins the flight that fetches it, or opens one.
     async fn fetched(&self, asked: &Asked<'_>) -> Result<Response<Body>, Problem> {
-        let mut flight = self.join(asked);
+        let mut flight = self.join(asked).await;
         match answerable(&mut flight).await {
             State::Streaming(growing) => Ok(self.coming(asked, &growing)),
             other => self.landed(asked, other, None).await,
@@ -161,7 +144,7 @@ impl Files {
                 .await;
             return self.stored(asked, &entry, STALE).await;
         }
-        let mut flight = self.join(asked);
+        let mut flight = self.join(asked).await;
         match timeout(PATIENCE, answerable(&mut flight)).await {
             Ok(State::Streaming(growing)) => Ok(self.coming(asked, &growing)),
             Ok(state) => self.landed(asked, state, Some(entry)).await,
@@ -195,13 +178,25 @@ impl Files {
         }
     }
 
-    fn join(&self, asked: &Asked<'_>) -> watch::Receiver<State> {
-        let (flight, opened) = self.core.flights.join(asked.url.key());
-        let watch = flight.watch();
-        if opened {
-            self.open(flight, asked);
+    /// Joins the flight for an address, or opens one. One whose body is all
+    /// here was asked before this client came: for a name that can change it
+    /// is waited out, so that nobody gets yesterday's answer.
+    async fn join(&self, asked: &Asked<'_>) -> watch::Receiver<State> {
+        loop {
+            let (flight, opened) = self.core.flights.join(asked.url.key());
+            let mut watch = flight.watch();
+            if opened {
+                self.open(flight, asked);
+                return watch;
+            }
+            let over =
+                matches!(&*watch.borrow(), State::Streaming(growing) if is_complete(growing));
+            if !over || asked.naming != Naming::Mutable {
+                return watch;
+            }
+            drop(flight);
+            let _ = watch.changed().await;
         }
-        watch
     }
 
     /// Sees to a new flight in a task of its own: who opened it may leave.

@@ -73,6 +73,7 @@ pub struct Entry {
     pub naming: Naming,
     /// Its bytes, where it is small.
     pub body: Option<Bytes>,
+    index_changed_at: Millis,
     checked_at: AtomicI64,
     used_at: AtomicI64,
     use_noted: AtomicBool,
@@ -86,7 +87,7 @@ impl Entry {
         (file_id, sha256, size): (i64, [u8; 32], u64),
         validators: Validators,
         naming: Naming,
-        checked_at: Millis,
+        (checked_at, index_changed_at): (Millis, Millis),
         body: Option<Bytes>,
     ) -> Self {
         Self {
@@ -98,9 +99,22 @@ impl Entry {
             validators,
             naming,
             body,
+            index_changed_at,
             checked_at: AtomicI64::new(checked_at),
             used_at: AtomicI64::new(0),
             use_noted: AtomicBool::new(false),
+        }
+    }
+
+    /// Whether it may be served without asking: its name promises that it does
+    /// not change, and no index of its archive changed since it was checked.
+    /// (Whoever republishes a pool file must publish an index too.)
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        match self.naming {
+            Naming::ByHash(_) => true,
+            Naming::Pool => self.checked_at() >= self.index_changed_at,
+            Naming::Mutable => false,
         }
     }
 

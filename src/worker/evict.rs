@@ -15,12 +15,15 @@ const ROUND: Duration = Duration::from_secs(30);
 
 /// Evicts until cancelled.
 pub async fn run(core: Arc<Core>, stop: CancellationToken) {
+    // The limits may be smaller than those of the last run.
+    let mut pause = Duration::ZERO;
     loop {
         tokio::select! {
             () = core.budget.pressed() => {}
-            () = tokio::time::sleep(jittered(ROUND)) => {}
+            () = tokio::time::sleep(pause) => {}
             () = stop.cancelled() => return,
         }
+        pause = jittered(ROUND);
         let waiting = core.budget.take_waiting();
         let wanted = waiting.iter().map(|(size, _)| size).sum();
         match evict(&core, wanted, |_| {}).await {

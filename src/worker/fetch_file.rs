@@ -41,12 +41,22 @@ pub struct FetchFile {
 pub(super) enum Outcome {
     /// A body arrived and is in the store; its rows are written.
     Stored(Arc<Entry>),
-    /// The stored copy is current.
-    Unchanged(Arc<Entry>),
+    /// The stored copy is current, or was when the origin was asked.
+    Unchanged(Arc<Entry>, Millis),
     /// It can be had but not kept.
     Uncached,
     /// No origin had it.
     Refused(Refusal),
+}
+
+/// One claimed address and what is known of it.
+pub(super) struct Errand<'a> {
+    pub claim: &'a Claim,
+    pub url: &'a RepoUrl,
+    /// Who waits for it.
+    pub flight: &'a Flight,
+    /// The copy that may be out of date.
+    pub stored: Option<Arc<Entry>>,
 }
 
 impl Work for FetchFile {
@@ -138,12 +148,15 @@ impl FetchFile {
         } else {
             None
         };
+        let errand = Errand {
+            claim,
+            url,
+            flight,
+            stored,
+        };
         let mut refusal = None::<Refusal>;
         for origin in self.in_order(url) {
-            match self
-                .ask(claim, url, &origin, stored.as_ref(), flight)
-                .await?
-            {
+            match self.ask(&errand, &origin).await? {
                 Outcome::Refused(next) => refusal = Some(worse(refusal, next)),
                 settled => return Ok(settled),
             }
@@ -198,7 +211,9 @@ impl FetchFile {
             sha256: whole,
             size: left.size,
             validators: left.validators.clone(),
-            checked_at: self.core.now(),
+            // When its origin was asked is not on record.
+            checked_at: 0,
+            index_changed_at: 0,
         };
         let placed = self
             .core
@@ -212,30 +227,26 @@ impl FetchFile {
         }))
     }
 
-    async fn ask(
-        &self,
-        claim: &Claim,
-        url: &RepoUrl,
-        origin: &RepoUrl,
-        stored: Option<&Arc<Entry>>,
-        flight: &Flight,
-    ) -> Result<Outcome, CoreError> {
-        let conditions = stored
+    async fn ask(&self, errand: &Errand<'_>, origin: &RepoUrl) -> Result<Outcome, CoreError> {
+        let conditions = errand
+            .stored
+            .as_ref()
             .map(|entry| conditions(&entry.validators))
             .unwrap_or_default();
-        let answer = match self.upstream.ask(&Method::GET, origin, &conditions).await {
+        let asked_at = self.core.now();
+        let asked = self.upstream.ask(&Method::GET, origin, &conditions).await;
+        let answer = match asked {
             Ok(answer) => answer,
             Err(error) => return Ok(self.failed(origin, &error).await),
         };
-        match (answer.status, stored) {
+        match (answer.status, &errand.stored) {
             (StatusCode::OK, _) => {
                 self.answered(origin).await;
-                self.receive(claim, url, origin, answer, stored, flight)
-                    .await
+                self.receive(errand, origin, answer, asked_at).await
             }
             (StatusCode::NOT_MODIFIED, Some(entry)) => {
                 self.answered(origin).await;
-                Ok(Outcome::Unchanged(Arc::clone(entry)))
+                Ok(Outcome::Unchanged(Arc::clone(entry), asked_at))
             }
             (status, _) => Ok(self.refused(origin, status).await),
         }
@@ -243,25 +254,21 @@ impl FetchFile {
 
     async fn receive(
         &self,
-        claim: &Claim,
-        url: &RepoUrl,
+        errand: &Errand<'_>,
         origin: &RepoUrl,
         answer: Answer,
-        stored: Option<&Arc<Entry>>,
-        flight: &Flight,
+        asked_at: Millis,
     ) -> Result<Outcome, CoreError> {
         let receiver = Receiver {
             core: &self.core,
             upstream: &self.upstream,
-            claim,
-            url,
-            flight,
-            stored,
-            said: said_by(&answer, self.core.now()),
+            errand,
+            said: said_by(&answer, asked_at),
+            asked_at,
         };
         match receiver.receive(origin, answer).await? {
             Received::Stored(entry) => Ok(Outcome::Stored(entry)),
-            Received::Same(entry) => Ok(Outcome::Unchanged(entry)),
+            Received::Same(entry) => Ok(Outcome::Unchanged(entry, asked_at)),
             Received::Uncached => Ok(Outcome::Uncached),
             Received::Failed(origin, error) => Ok(self.outage(&origin, &error, 502).await),
         }
@@ -346,11 +353,10 @@ impl FetchFile {
         let db = &self.core.db;
         let state = match outcome {
             Outcome::Stored(entry) => State::Stored(entry),
-            Outcome::Unchanged(entry) => {
-                let now = self.core.now();
-                db.finish_unchanged(&claim.url, claim.id, claim.lease, now)
+            Outcome::Unchanged(entry, asked_at) => {
+                db.finish_unchanged(&claim.url, claim.id, claim.lease, asked_at)
                     .await?;
-                entry.checked(now);
+                entry.checked(asked_at);
                 State::Unchanged(entry)
             }
             Outcome::Uncached => {

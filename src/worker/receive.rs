@@ -9,15 +9,16 @@ use futures_util::poll;
 
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 
+use super::fetch_file::Errand;
+use crate::clock::Millis;
 use crate::core::{Core, CoreError};
-use crate::db::download::Claim;
 use crate::db::url::UrlRow;
 use crate::debian::naming::{NamedHash, Naming};
 use crate::debian::url::RepoUrl;
 use crate::meter::Kind;
 use crate::store::budget::Room;
 use crate::store::disk::Disk;
-use crate::store::flight::{Flight, State};
+use crate::store::flight::State;
 use crate::store::growing::{Break, End, Growing};
 use crate::store::hot::{Described, Entry};
 use crate::store::incoming::{Incoming, WriteError};
@@ -25,14 +26,18 @@ use crate::store::mapped::MappedFile;
 use crate::upstream::{Answer, Upstream};
 use crate::validators::Validators;
 
-/// Pauses before a download that broke off is taken up again. Progress earns
-/// all of them anew.
+/// Pauses before a download that broke off is taken up again.
 const PAUSES: [Duration; 4] = [
     Duration::ZERO,
     Duration::from_millis(500),
     Duration::from_secs(2),
     Duration::from_secs(5),
 ];
+
+/// So many bytes of progress since the last break earn all pauses anew: a
+/// large file over a bad line comes through, and an origin that always breaks
+/// off at the same place is not asked for ever.
+const PROGRESS: u64 = 1024 * 1024;
 
 /// Room that a body of unknown length takes at a time, in bytes.
 const STEP: u64 = 4 * 1024 * 1024;
@@ -66,11 +71,10 @@ enum Cut {
 pub(super) struct Receiver<'a> {
     pub core: &'a Arc<Core>,
     pub upstream: &'a Upstream,
-    pub claim: &'a Claim,
-    pub url: &'a RepoUrl,
-    pub flight: &'a Flight,
-    pub stored: Option<&'a Arc<Entry>>,
+    pub errand: &'a Errand<'a>,
     pub said: Validators,
+    /// When the origin was asked: the body is no younger than that.
+    pub asked_at: Millis,
 }
 
 impl Receiver<'_> {
@@ -80,10 +84,6 @@ impl Receiver<'_> {
         answer: Answer,
     ) -> Result<Received, CoreError> {
         let total = length_of(&answer);
-        if total.is_none() && !is_chunked(&answer) {
-            // A body that ends with its connection can't be told from one cut short.
-            return Ok(Received::Uncached);
-        }
         let Ok(room) = self.core.budget.promise(total.unwrap_or(STEP)).await else {
             return Ok(Received::Uncached);
         };
@@ -116,10 +116,15 @@ impl Receiver<'_> {
         };
         let growing = Growing::new(Described::new(&self.said), total, MappedFile::new(file));
         let named = self.named();
+        // A body that ends with its connection can't be told from one cut
+        // short, unless its name says what it should be.
+        let provable = total.is_some() || is_chunked(&answer) || named.is_some();
         let incoming = Incoming::start(Arc::clone(&growing), named.clone());
         let compared = self.worth_comparing(total);
         if compared.is_none() {
-            self.flight.tell(State::Streaming(Arc::clone(&growing)));
+            self.errand
+                .flight
+                .tell(State::Streaming(Arc::clone(&growing)));
         }
         let noted = async {
             if !noted_already {
@@ -140,11 +145,16 @@ impl Receiver<'_> {
                     origin.origin()
                 );
                 tracing::warn!(
-                    url = self.url.key(),
+                    url = self.errand.url.key(),
                     origin = origin.origin(),
                     "wrong bytes are not kept"
                 );
                 Ok(Received::Failed(origin.clone(), why))
+            }
+            (Ok(()), Ok(_)) if !provable => {
+                growing.release();
+                growing.end(End::Whole);
+                Ok(Received::Uncached)
             }
             (Ok(()), Ok(bytes)) => {
                 if let Some(stored) = compared.filter(|stored| stored.sha256 == bytes.sha256) {
@@ -161,12 +171,12 @@ impl Receiver<'_> {
             }
             (_, Err(error @ (WriteError::Changed | WriteError::TooLong(_)))) => {
                 growing.end(End::Broken(Break::Upstream));
-                tracing::warn!(url = self.url.key(), %error, "a download is given up");
+                tracing::warn!(url = self.errand.url.key(), %error, "a download is given up");
                 Ok(Received::Failed(origin.clone(), error.to_string()))
             }
             (Err(Cut::NoRoom | Cut::Writer) | Ok(()), error) => {
                 if let Err(error) = error {
-                    tracing::warn!(url = self.url.key(), %error, "a body passes through uncached");
+                    tracing::warn!(url = self.errand.url.key(), %error, "a body passes through uncached");
                 }
                 growing.end(End::Broken(Break::StoreFull));
                 Ok(Received::Uncached)
@@ -175,7 +185,7 @@ impl Receiver<'_> {
     }
 
     fn named(&self) -> Option<NamedHash> {
-        match Naming::of(self.url.path()) {
+        match Naming::of(self.errand.url.path()) {
             Naming::ByHash(hash) if hash != NamedHash::Weak => Some(hash),
             _ => None,
         }
@@ -184,7 +194,7 @@ impl Receiver<'_> {
     /// The stored copy, where the body may well be the same and the origin has
     /// no way to say so.
     fn worth_comparing(&self, total: Option<u64>) -> Option<&Arc<Entry>> {
-        self.stored.filter(|stored| {
+        self.errand.stored.as_ref().filter(|stored| {
             !self.said.from_origin() && total == Some(stored.size) && stored.size <= COMPARED
         })
     }
@@ -193,14 +203,14 @@ impl Receiver<'_> {
         let Some(size) = size else {
             return;
         };
-        let (id, lease) = (self.claim.id, self.claim.lease);
+        let (id, lease) = (self.errand.claim.id, self.errand.claim.lease);
         if let Err(error) = self
             .core
             .db
             .note_answer(id, lease, temp, size, &self.said)
             .await
         {
-            tracing::warn!(url = self.url.key(), %error, "a download can't be noted and would not survive a crash");
+            tracing::warn!(url = self.errand.url.key(), %error, "a download can't be noted and would not survive a crash");
         }
     }
 
@@ -212,22 +222,38 @@ impl Receiver<'_> {
         room: Room,
     ) -> Result<Received, CoreError> {
         let row = UrlRow {
-            url: self.url.key().to_owned(),
+            url: self.errand.url.key().to_owned(),
             file_id: 0,
             sha256,
             size,
             validators: self.said.clone(),
-            checked_at: self.core.now(),
+            checked_at: self.asked_at,
+            index_changed_at: 0,
         };
         let placed = self
             .core
-            .place(temp.to_owned(), row, self.claim.id, self.claim.lease)
+            .place(
+                temp.to_owned(),
+                row,
+                self.errand.claim.id,
+                self.errand.claim.lease,
+            )
             .await?;
         let Some((entry, new)) = placed else {
             return Ok(Received::Uncached);
         };
         if new {
             room.keep(size);
+        }
+        if self
+            .errand
+            .stored
+            .as_ref()
+            .is_some_and(|stored| stored.sha256 != sha256)
+            && self.errand.url.path().contains("/dists/")
+        {
+            // An index changed: entries in memory don't know it yet, their rows do.
+            self.core.hot.clear();
         }
         Ok(Received::Stored(entry))
     }
@@ -242,7 +268,7 @@ impl Receiver<'_> {
         room: &mut Room,
         incoming: &Incoming,
     ) -> Result<(), Cut> {
-        let (mut at, mut pauses) = (0, PAUSES.iter());
+        let (mut at, mut farthest, mut pauses) = (0, 0, PAUSES.iter());
         loop {
             let why = match answer.chunk().await {
                 Ok(Some(bytes)) => {
@@ -252,7 +278,6 @@ impl Receiver<'_> {
                     if !incoming.push(bytes).await {
                         return Err(Cut::Writer);
                     }
-                    pauses = PAUSES.iter();
                     continue;
                 }
                 Ok(None) if total.is_none_or(|total| at == total) => return Ok(()),
@@ -262,7 +287,10 @@ impl Receiver<'_> {
                 ),
                 Err(error) => error.to_string(),
             };
-            tracing::debug!(url = self.url.key(), at, why, "a download broke off");
+            tracing::debug!(url = self.errand.url.key(), at, why, "a download broke off");
+            if at >= farthest + PROGRESS {
+                (farthest, pauses) = (at, PAUSES.iter());
+            }
             answer = loop {
                 let Some(pause) = pauses.next() else {
                     return Err(Cut::Origin(origin.clone(), why));

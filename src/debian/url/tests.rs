@@ -69,6 +69,15 @@ fn redirects_are_seen_from_where_they_came() {
     assert_eq!(base.join("c").unwrap().key(), "https://h:8443/a/c");
     assert_eq!(base.join("/c").unwrap().key(), "https://h:8443/c");
     assert_eq!(base.join("//o/c").unwrap().key(), "https://o/c");
+    for foreign in [
+        "file:///etc/passwd",
+        "ftp://o/c",
+        "data:text/plain,x",
+        "HTTPS:c",
+    ] {
+        assert!(base.join(foreign).is_err(), "{foreign}");
+    }
+    assert_eq!(base.join("./c:d").unwrap().key(), "https://h:8443/a/c:d");
     assert_eq!(base.join("http://o/c").unwrap().key(), "http://o/c");
 }
 

@@ -1,0 +1,31 @@
+//! Whole nodes against real apt-get, nginx and a faulty origin.
+//!
+//! Every test starts the real binary in a folder of its own and looks at it from outside only:
+//! its answers, its status, its exit codes, its files on disk, and what it asked of its upstream.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::must_use_candidate,
+    missing_docs
+)]
+
+mod broken;
+mod commands;
+mod configuration;
+mod connections;
+mod crash;
+mod forms;
+mod fresh;
+mod gates;
+mod https;
+mod kit;
+mod limits;
+mod mirrors;
+mod ranges;
+mod real_apt;
+mod rivals;
+mod store;
+mod streaming;
+mod testbed;
+mod upkeep;
