@@ -22,6 +22,7 @@ use crate::meter::Meters;
 use crate::mirrors::Mirrors;
 use crate::store::budget::Budget;
 use crate::store::disk::Disk;
+use crate::store::expected::Expected;
 use crate::store::flight::{Flight, Flights, Refusal, State};
 use crate::store::hot::{Entry, Hot, SMALL};
 use crate::validators::Validators;
@@ -55,14 +56,17 @@ pub struct Core {
     pub health: Health,
     /// Configured mirrors.
     pub mirrors: Mirrors,
+    /// What was fetched ahead of its request.
+    pub expected: Expected,
     /// The time.
     pub clock: SharedClock,
     /// Rung after a row of `download` was committed.
     pub download_wanted: Notify,
     /// How many downloads run at the same time.
     pub download_limits: Limits,
-    /// Rows that were committed with a lease, for the worker to take up.
-    born_leased: Mutex<Vec<Claim>>,
+    /// Rows that were committed with a lease and that nobody has taken up
+    /// yet, and whether others were committed without one.
+    wanted: Mutex<(Vec<Claim>, bool)>,
     used: Mutex<Vec<Arc<Entry>>>,
     /// Held while a body comes to its place or leaves it, rows included: else
     /// an eviction could unlink what a download of the same bytes just placed.
@@ -107,12 +111,13 @@ impl Core {
             budget: parts.budget,
             flights: Flights::default(),
             meters: Arc::default(),
+            expected: Expected::default(),
             health: parts.health,
             mirrors: parts.mirrors,
             clock: parts.clock,
             download_wanted: Notify::new(),
             download_limits: parts.download_limits,
-            born_leased: Mutex::default(),
+            wanted: Mutex::default(),
             used: Mutex::default(),
             placing: tokio::sync::Mutex::default(),
         })
@@ -256,25 +261,27 @@ impl Core {
         let wanted = self
             .db
             .want_download(url.key(), url.origin(), self.now(), limits);
-        if let Some(claim) = wanted.await? {
-            self.born_leased
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .push(claim);
-        }
-        self.download_wanted.notify_one();
+        self.ring(wanted.await?);
         Ok(())
     }
 
-    /// Takes the claims that were committed with their rows.
+    /// Tells the fetch worker that a row was committed, with its lease where
+    /// it was born with one.
+    pub fn ring(&self, claim: Option<Claim>) {
+        let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        match claim {
+            Some(claim) => wanted.0.push(claim),
+            None => wanted.1 = true,
+        }
+        drop(wanted);
+        self.download_wanted.notify_one();
+    }
+
+    /// Takes the rows that were committed with a lease since the last call,
+    /// and whether others were committed without one.
     #[must_use]
-    pub fn take_born_leased(&self) -> Vec<Claim> {
-        std::mem::take(
-            &mut *self
-                .born_leased
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner),
-        )
+    pub fn take_wanted(&self) -> (Vec<Claim>, bool) {
+        std::mem::take(&mut *self.wanted.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
     /// Wants an address asked again when its origin may be back, unless that
@@ -284,7 +291,7 @@ impl Core {
             .db
             .want_download_later(url.key(), url.origin(), self.now(), not_before);
         match wanted.await {
-            Ok(()) => self.download_wanted.notify_one(),
+            Ok(()) => self.ring(None),
             Err(error) => tracing::warn!(url = url.key(), %error, "a later check can't be noted"),
         }
     }

@@ -5,6 +5,7 @@
 //! status, fields and bytes, `pages` are for people and machines that look at
 //! the node itself, `control` is for this machine's own command line.
 
+mod ahead;
 mod answer;
 pub mod body;
 pub mod control;

@@ -6,6 +6,7 @@
 
 pub mod budget;
 pub mod disk;
+pub mod expected;
 pub mod flight;
 pub mod growing;
 pub mod hot;

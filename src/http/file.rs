@@ -79,6 +79,27 @@ impl Files {
         self.small(&entry, headers, HIT)
     }
 
+    /// Begins to fetch a file that a client is about to ask for, unless it is
+    /// here or may change until then.
+    pub fn expect(&self, url: RepoUrl) {
+        let naming = Naming::of(url.path());
+        if naming == Naming::Mutable || self.core.hot.get(url.key()).is_some() {
+            return;
+        }
+        let core = Arc::clone(&self.core);
+        self.tasks.spawn(async move {
+            let since = core.since_now();
+            if !matches!(core.find(&url).await, Ok(None)) {
+                return;
+            }
+            let (flight, opened) = core.flights.join(url.key());
+            if opened {
+                core.expected.insert(url.key().to_owned());
+                core.answer(&flight, &url, &naming, since).await;
+            }
+        });
+    }
+
     /// Answers a request for a file.
     pub async fn serve(
         &self,
@@ -114,7 +135,7 @@ impl Files {
             return self.fetched(asked).await;
         };
         if entry.is_settled() && !asked.insists() {
-            return self.stored(asked, &entry, HIT).await;
+            return self.settled(asked, &entry).await;
         }
         self.revalidated(asked, entry).await
     }
@@ -165,7 +186,7 @@ impl Files {
         copy: Option<Arc<Entry>>,
     ) -> Result<Response<Body>, Problem> {
         match (state, copy) {
-            (State::Stored(entry), _) => self.stored(asked, &entry, HIT).await,
+            (State::Stored(entry), _) => self.settled(asked, &entry).await,
             (State::Unchanged(entry), _) => self.stored(asked, &entry, REVALIDATED).await,
             (State::Refused(refusal), Some(entry)) if refusal.stale_may_serve => {
                 self.stored(asked, &entry, STALE).await
@@ -242,6 +263,18 @@ impl Files {
         .await
     }
 
+    /// Answers with a stored file; if it was fetched ahead for this very
+    /// request, that is a miss.
+    async fn settled(
+        &self,
+        asked: &Asked<'_>,
+        entry: &Arc<Entry>,
+    ) -> Result<Response<Body>, Problem> {
+        let ahead = self.core.expected.take(&entry.key);
+        self.stored(asked, entry, if ahead { MISS } else { HIT })
+            .await
+    }
+
     /// Answers with a stored file.
     async fn stored(
         &self,
@@ -255,12 +288,13 @@ impl Files {
         let Some(growing) = self.opened(entry).await? else {
             return self.direct(asked).await;
         };
-        self.count_hit(entry);
+        self.count(entry, &status);
         Ok(self.follow(asked, &growing, status))
     }
 
     /// Answers with what is coming in.
     fn coming(&self, asked: &Asked<'_>, growing: &Arc<Growing>) -> Response<Body> {
+        self.core.expected.take(asked.url.key());
         self.core.meters.add(Kind::Misses, 1);
         self.follow(asked, growing, MISS)
     }
@@ -355,12 +389,17 @@ impl Files {
             }
             Part::NotModified | Part::Unsatisfiable => Body::empty(),
         };
-        self.count_hit(entry);
+        self.count(entry, &status);
         Some(head(part, &entry.described, Some(entry.size), status, body))
     }
 
-    fn count_hit(&self, entry: &Arc<Entry>) {
-        self.core.meters.add(Kind::Hits, 1);
+    fn count(&self, entry: &Arc<Entry>, status: &HeaderValue) {
+        let kind = if *status == MISS {
+            Kind::Misses
+        } else {
+            Kind::Hits
+        };
+        self.core.meters.add(kind, 1);
         self.core.note_use(entry);
     }
 }
@@ -382,17 +421,27 @@ fn as_asked(mut response: Response<Body>, method: &Method) -> Response<Body> {
     response
 }
 
-/// Waits until a client can be answered. A body that is complete while its
-/// rows are being written is a hit in a moment, and waited for.
+/// Waits until a client can be answered: with a body, from its first byte on,
+/// so that head and small body are one packet. A body that is complete while
+/// its rows are being written is a hit in a moment, and waited for.
 async fn answerable(flight: &mut watch::Receiver<State>) -> State {
-    flight
-        .wait_for(|state| match state {
-            State::Waiting => false,
-            State::Streaming(growing) => !is_complete(growing),
-            _ => true,
-        })
-        .await
-        .map_or(State::Uncached, |state| state.clone())
+    loop {
+        let known = flight
+            .wait_for(|state| match state {
+                State::Waiting => false,
+                State::Streaming(growing) => !is_complete(growing),
+                _ => true,
+            })
+            .await
+            .map_or(State::Uncached, |state| state.clone());
+        let State::Streaming(growing) = known else {
+            return known;
+        };
+        growing.begun().await;
+        if growing.progress().end != End::Whole {
+            return State::Streaming(growing);
+        }
+    }
 }
 
 fn is_complete(growing: &Growing) -> bool {

@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::http::{HeaderValue, Method, Request, Response, StatusCode, header};
+use axum::http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use futures_util::TryStreamExt;
 use hyper::body::{Body as _, Incoming};
 use tokio_util::sync::CancellationToken;
@@ -39,6 +39,14 @@ impl Front {
             tunnels,
             stop,
         }))
+    }
+
+    /// A client will ask for this in a moment: begins to fetch it.
+    pub fn expect(&self, target: &Uri) {
+        let files = &self.0.files;
+        if let Ok(Target::File(url)) = parse(&Method::GET, target, &files.core.mirrors) {
+            files.expect(url);
+        }
     }
 
     /// Answers one request of a client that is allowed here.

@@ -7,7 +7,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::{Request, Response};
+use axum::http::{Request, Response, Uri};
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
@@ -20,6 +20,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::ahead::{Ahead, Cold};
 use super::body::Body;
 use super::front::{Front, stranger};
 
@@ -143,10 +144,17 @@ impl Face {
             return;
         }
         if self.allow.iter().any(|net| net.contains(&peer)) {
-            let front = self.front.clone();
+            let (front, cold) = (self.front.clone(), Cold::default());
+            let expecting = self.front.clone();
+            let stream = Ahead::new(stream, cold.clone(), move |target: &Uri| {
+                expecting.expect(target);
+            });
             let answer = move |request| {
-                let front = front.clone();
-                async move { front.call(request).await }
+                let (front, cold) = (front.clone(), cold.clone());
+                async move {
+                    let response = front.call(request).await;
+                    response.inspect(|response| cold.answered(response))
+                }
             };
             connection(stream, answer, &self.stops).await;
         } else {

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use tokio::sync::watch;
 
 use super::hot::Described;
-use super::mapped::{Cursor, MappedFile};
+use super::mapped::{Cursor, FRAME, MappedFile};
 
 /// How far a body has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,11 +55,29 @@ pub struct Growing {
     written: Mutex<Written>,
 }
 
-/// What the writer did, and whether the last byte may be shown.
+/// What the writer did, and how much of it may be shown.
 #[derive(Debug, Clone, Copy, Default)]
 struct Written {
     len: u64,
-    released: bool,
+    noted: bool,
+    proved: bool,
+}
+
+impl Written {
+    /// Bytes that readers may take. Whoever has the last byte must be able to
+    /// count on the row that a restart finds, and on the hash.
+    fn shown(&self, total: Option<u64>) -> u64 {
+        let kept_back = match (self.noted, self.proved) {
+            // The note is a matter of microseconds: a small body waits for it
+            // and goes out in one piece.
+            (false, _) => FRAME,
+            (true, false) => 1,
+            (true, true) => 0,
+        };
+        total.map_or(self.len, |total| {
+            self.len.min(total.saturating_sub(kept_back))
+        })
+    }
 }
 
 impl Growing {
@@ -82,36 +100,47 @@ impl Growing {
     #[must_use]
     pub fn whole(described: Described, size: u64, file: Arc<MappedFile>) -> Arc<Self> {
         let growing = Self::new(described, Some(size), file);
-        growing.release();
+        growing.noted();
+        growing.proved();
         growing.publish(size);
         growing.end(End::Whole);
         growing
     }
 
-    /// Bytes up to `len` are in the file now. The last byte of a body of known
-    /// length is kept back until [`Growing::release`]: whoever has it must be
-    /// able to count on the row that a restart finds, and on the hash.
+    /// Bytes up to `len` are in the file now.
     pub fn publish(&self, len: u64) {
         self.change(|written| written.len = len);
     }
 
-    /// The last byte may be shown.
-    pub fn release(&self) {
-        self.change(|written| written.released = true);
+    /// A row says which file holds what, so that a restart finds it.
+    pub fn noted(&self) {
+        self.change(|written| written.noted = true);
+    }
+
+    /// The bytes are what they should be, as far as anybody knows.
+    pub fn proved(&self) {
+        self.change(|written| written.proved = true);
     }
 
     fn change(&self, change: impl FnOnce(&mut Written)) {
         let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
         change(&mut written);
-        let shown = match self.total {
-            Some(total) if !written.released => written.len.min(total.saturating_sub(1)),
-            _ => written.len,
-        };
+        let shown = written.shown(self.total);
         self.progress.send_if_modified(|progress| {
             let moved = shown > progress.len;
             progress.len = shown.max(progress.len);
             moved
         });
+    }
+
+    /// Waits for the first byte, or for the end where there is none.
+    pub async fn begun(&self) {
+        let mut progress = self.progress.subscribe();
+        let begun = |progress: &Progress| progress.len > 0 || progress.end != End::Open;
+        if self.total != Some(0) {
+            // The sender lives as long as `self` does.
+            let _ = progress.wait_for(begun).await;
+        }
     }
 
     /// No more will change. The first word holds.

@@ -30,6 +30,10 @@ pub trait Work: Send + Sync + 'static {
     /// Rows that run at the same time.
     fn slots(&self) -> usize;
 
+    /// Takes up rows that were committed with a lease, and tells whether
+    /// others were committed without one.
+    fn born_leased(&self) -> (Vec<Self::Claim>, bool);
+
     /// Claims up to `free` rows.
     fn claim(&self, free: usize) -> impl Future<Output = Result<Vec<Self::Claim>, DbError>> + Send;
 
@@ -73,7 +77,11 @@ pub async fn dispatch<W: Work>(work: Arc<W>, soft: CancellationToken, hard: Canc
             () = &mut wanted => {
                 wanted.set(work.wanted().notified());
                 wanted.as_mut().enable();
-                running.fill(&work).await;
+                let (claims, others) = work.born_leased();
+                running.start(&work, claims);
+                if others {
+                    running.fill(&work).await;
+                }
             }
             () = sleep_until(running.poll_at) => running.fill(&work).await,
             () = running.reap(&work), if !running.tasks.is_empty() => {
@@ -122,11 +130,7 @@ impl<W: Work> Running<W> {
     async fn claim(&mut self, work: &Arc<W>, free: usize) -> Result<(), DbError> {
         let claims = work.claim(free).await?;
         self.backlog = claims.len() >= free;
-        for claim in claims {
-            let (worker, mine) = (Arc::clone(work), claim.clone());
-            let task = self.tasks.spawn(async move { worker.run(mine).await });
-            self.claims.insert(task.id(), claim);
-        }
+        self.start(work, claims);
         if !self.backlog
             && let Some(next) = work.next_in().await?
         {
@@ -138,6 +142,14 @@ impl<W: Work> Running<W> {
             }
         }
         Ok(())
+    }
+
+    fn start(&mut self, work: &Arc<W>, claims: Vec<W::Claim>) {
+        for claim in claims {
+            let (worker, mine) = (Arc::clone(work), claim.clone());
+            let task = self.tasks.spawn(async move { worker.run(mine).await });
+            self.claims.insert(task.id(), claim);
+        }
     }
 
     async fn upkeep(&self, work: &Arc<W>) {

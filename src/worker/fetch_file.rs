@@ -67,17 +67,15 @@ impl Work for FetchFile {
         usize::try_from(self.core.download_limits.slots).unwrap_or(1)
     }
 
+    fn born_leased(&self) -> (Vec<Claim>, bool) {
+        self.core.take_wanted()
+    }
+
     async fn claim(&self, free: usize) -> Result<Vec<Claim>, DbError> {
-        let born_leased = self.core.take_born_leased();
-        if !born_leased.is_empty() {
-            return Ok(born_leased);
-        }
         let free = i64::try_from(free).unwrap_or(i64::MAX);
         let limits = &self.core.download_limits;
-        self.core
-            .db
-            .claim_downloads(self.core.now(), free, limits)
-            .await
+        let now = self.core.now();
+        self.core.db.claim_downloads(now, free, limits).await
     }
 
     fn id(claim: &Claim) -> i64 {
@@ -286,7 +284,7 @@ impl FetchFile {
         if let Err(error) = recovered.await {
             tracing::warn!(%error, "an origin's recovery can't be written down");
         }
-        self.core.download_wanted.notify_one();
+        self.core.ring(None);
     }
 
     async fn failed(&self, origin: &RepoUrl, error: &UpstreamError) -> Outcome {

@@ -130,8 +130,9 @@ impl Receiver<'_> {
             if !noted_already {
                 noted.await;
             }
+            growing.noted();
             if named.is_none() {
-                growing.release();
+                growing.proved();
             }
         };
         let pumped = self.pump(origin, answer, total, &mut room, &incoming);
@@ -152,7 +153,7 @@ impl Receiver<'_> {
                 Ok(Received::Failed(origin.clone(), why))
             }
             (Ok(()), Ok(_)) if !provable => {
-                growing.release();
+                growing.proved();
                 growing.end(End::Whole);
                 Ok(Received::Uncached)
             }
@@ -161,7 +162,7 @@ impl Receiver<'_> {
                     return Ok(Received::Same(Arc::clone(stored)));
                 }
                 let placed = self.place(temp, bytes.sha256, bytes.size, room).await;
-                growing.release();
+                growing.proved();
                 growing.end(End::Whole);
                 placed
             }
