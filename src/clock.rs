@@ -1,7 +1,8 @@
-//! Time and chance as values that a test can hold still.
+//! Time as a value that a test can hold still.
 //!
-//! Everything that asks what time it is, or that rolls a die, does so through
-//! here, so that a whole node runs under a manual clock and a fixed seed.
+//! What goes into rows is timed by a [`Clock`], so that a node can be built
+//! under a manual one. Chance decides nothing here that a test would have to
+//! foresee: names, lease tokens and the jitter of pauses.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -5,7 +5,7 @@
 //! a row speaks of them, and rows are silent before bytes go.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use tokio::sync::Notify;
@@ -15,15 +15,15 @@ use crate::db::download::{Claim, Limits};
 use crate::db::file::FileRow;
 use crate::db::url::UrlRow;
 use crate::db::{Db, DbError};
-use crate::debian::naming::{NamedHash, Naming, to_hex};
+use crate::debian::naming::{NamedHash, Naming, from_hex, to_hex};
 use crate::debian::url::RepoUrl;
 use crate::health::Health;
 use crate::meter::Meters;
 use crate::mirrors::Mirrors;
 use crate::store::budget::Budget;
-use crate::store::disk::Disk;
+use crate::store::disk::{Disk, Temp};
 use crate::store::expected::Expected;
-use crate::store::flight::{Flight, Flights, Refusal, State};
+use crate::store::flight::{Flight, Flights, State};
 use crate::store::hot::{Entry, Hot, SMALL};
 use crate::validators::Validators;
 
@@ -66,11 +66,22 @@ pub struct Core {
     pub download_limits: Limits,
     /// Rows that were committed with a lease and that nobody has taken up
     /// yet, and whether others were committed without one.
-    wanted: Mutex<(Vec<Claim>, bool)>,
+    wanted: Mutex<Wanted>,
+    /// Claims whose end could not be written: their rows say that they run.
+    unsettled: Mutex<Vec<Claim>>,
     used: Mutex<Vec<Arc<Entry>>>,
     /// Held while a body comes to its place or leaves it, rows included: else
     /// an eviction could unlink what a download of the same bytes just placed.
     placing: tokio::sync::Mutex<()>,
+}
+
+/// Rows of `download` that were committed and that nobody has looked at.
+#[derive(Debug, Default)]
+pub struct Wanted {
+    /// Those that were committed with a lease.
+    pub born_leased: Vec<Claim>,
+    /// Whether there are others.
+    pub others: bool,
 }
 
 /// How things stood when a client came.
@@ -80,6 +91,8 @@ pub struct Since {
     pub at: Millis,
     /// Flights that had landed.
     pub landings: u64,
+    /// Whether the client wants the origin asked whatever is stored.
+    pub insists: bool,
 }
 
 /// The parts that a [`Core`] is made of.
@@ -118,6 +131,7 @@ impl Core {
             download_wanted: Notify::new(),
             download_limits: parts.download_limits,
             wanted: Mutex::default(),
+            unsettled: Mutex::default(),
             used: Mutex::default(),
             placing: tokio::sync::Mutex::default(),
         })
@@ -135,6 +149,7 @@ impl Core {
         Since {
             at: self.now(),
             landings: self.flights.landings(),
+            insists: false,
         }
     }
 
@@ -142,10 +157,11 @@ impl Core {
     ///
     /// # Errors
     /// Where rows or disk can't be read.
-    pub async fn find(&self, url: &RepoUrl) -> Result<Option<Arc<Entry>>, CoreError> {
+    pub async fn find(self: &Arc<Self>, url: &RepoUrl) -> Result<Option<Arc<Entry>>, CoreError> {
         if let Some(entry) = self.hot.get(url.key()) {
             return Ok(Some(entry));
         }
+        let forgettings = self.hot.forgettings();
         let Some(row) = self.db.find_url(url.key()).await? else {
             return Ok(None);
         };
@@ -159,11 +175,11 @@ impl Core {
                 url = row.url,
                 "the cached body is missing or cut short: it will be fetched again"
             );
-            self.forget(&[file]).await?;
+            self.forget(vec![file]).await?;
             return Ok(None);
         };
         let entry = Arc::new(entry_of(row, body));
-        self.hot.put(&entry);
+        self.hot.put(&entry, forgettings);
         Ok(Some(entry))
     }
 
@@ -210,7 +226,17 @@ impl Core {
     ///
     /// `since` is how things stood when the client came. Where no flight has
     /// landed since then, its look into the store still holds.
-    pub async fn answer(&self, flight: &Flight, url: &RepoUrl, naming: &Naming, since: Since) {
+    pub async fn answer(
+        self: &Arc<Self>,
+        flight: &Flight,
+        url: &RepoUrl,
+        naming: &Naming,
+        since: Since,
+    ) {
+        let is_unsettled = self.unsettled().iter().any(|claim| claim.url == url.key());
+        if is_unsettled {
+            return self.flights.land(flight, State::Uncached);
+        }
         let outcome = self.look_up(url, naming, since).await;
         let wanted = match outcome {
             Ok(Some(entry)) => return self.flights.land(flight, State::Stored(entry)),
@@ -224,15 +250,16 @@ impl Core {
     }
 
     async fn look_up(
-        &self,
+        self: &Arc<Self>,
         url: &RepoUrl,
         naming: &Naming,
         since: Since,
     ) -> Result<Option<Arc<Entry>>, CoreError> {
-        // A copy that was checked since the client came is as current as it could wish.
+        // A copy that came or was checked since the client did is as current
+        // as it could wish.
         if self.flights.landings() != since.landings
             && let Some(entry) = self.find(url).await?
-            && entry.checked_at() >= since.at
+            && (entry.checked_at() >= since.at || (entry.is_settled() && !since.insists))
         {
             return Ok(Some(entry));
         }
@@ -270,17 +297,40 @@ impl Core {
     pub fn ring(&self, claim: Option<Claim>) {
         let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
         match claim {
-            Some(claim) => wanted.0.push(claim),
-            None => wanted.1 = true,
+            Some(claim) => wanted.born_leased.push(claim),
+            None => wanted.others = true,
         }
         drop(wanted);
         self.download_wanted.notify_one();
     }
 
+    fn unsettled_claims(&self) -> MutexGuard<'_, Vec<Claim>> {
+        self.unsettled
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The end of this claim could not be written.
+    pub fn add_unsettled(&self, claim: Claim) {
+        self.unsettled_claims().push(claim);
+    }
+
+    /// Claims whose end is still to be written.
+    #[must_use]
+    pub fn unsettled(&self) -> Vec<Claim> {
+        self.unsettled_claims().clone()
+    }
+
+    /// The end of this claim is written.
+    pub fn settled(&self, claim: &Claim) {
+        self.unsettled_claims()
+            .retain(|other| other.lease != claim.lease || other.id != claim.id);
+    }
+
     /// Takes the rows that were committed with a lease since the last call,
     /// and whether others were committed without one.
     #[must_use]
-    pub fn take_wanted(&self) -> (Vec<Claim>, bool) {
+    pub fn take_wanted(&self) -> Wanted {
         std::mem::take(&mut *self.wanted.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
@@ -297,88 +347,112 @@ impl Core {
     }
 
     /// Puts a durable body in its place and commits the rows that speak of
-    /// it. `None` where the lease was lost: then nothing changed.
+    /// it. `None` where the lease was lost.
     ///
     /// # Errors
-    /// Where disk or database refuse; no row speaks of the body then.
+    /// Where disk or database refuse. Then, and where the lease was lost,
+    /// neither row nor body stays.
     pub async fn place(
-        &self,
-        temp: String,
+        self: &Arc<Self>,
+        temp: Temp,
         row: UrlRow,
         download: i64,
         lease: i64,
     ) -> Result<Option<(Arc<Entry>, bool)>, CoreError> {
-        let _placing = self.placing.lock().await;
-        self.keep(temp, row.sha256).await?;
-        let Some((file_id, new)) = self.db.finish_download(&row, download, lease).await? else {
-            return Ok(None);
-        };
-        self.hot.forget(&row.url);
-        let entry = Arc::new(entry_of(UrlRow { file_id, ..row }, None));
-        Ok(Some((entry, new)))
+        let core = Arc::clone(self);
+        // In a task of its own, so that it runs to its end.
+        let placed = tokio::spawn(async move {
+            let _placing = core.placing.lock().await;
+            temp.keep(&row.sha256)?;
+            let finished = core
+                .db
+                .finish_download(&row, download, lease, core.now())
+                .await;
+            let Some((file_id, new)) = core.or_remove(row.sha256, finished).await? else {
+                return Ok(None);
+            };
+            core.hot.forget(&row.url);
+            let entry = Arc::new(entry_of(UrlRow { file_id, ..row }, None));
+            Ok(Some((entry, new)))
+        });
+        placed.await.map_err(io::Error::other)?
     }
 
     /// Puts a durable body that no address names in its place. Answers
     /// whether it is new.
     ///
     /// # Errors
-    /// Where disk or database refuse.
+    /// Where disk or database refuse; then neither row nor body stays.
     pub async fn place_unnamed(
         &self,
-        temp: String,
+        temp: Temp,
         sha256: [u8; 32],
         size: u64,
     ) -> Result<bool, CoreError> {
         let _placing = self.placing.lock().await;
-        self.keep(temp, sha256).await?;
-        Ok(self.db.add_file(sha256, size, self.now()).await?)
+        temp.keep(&sha256)?;
+        let added = self.db.add_file(sha256, size, self.now()).await.map(Some);
+        Ok(self.or_remove(sha256, added).await?.unwrap_or(false))
     }
 
-    async fn keep(&self, temp: String, sha256: [u8; 32]) -> io::Result<()> {
-        let disk = Arc::clone(&self.disk);
-        tokio::task::spawn_blocking(move || disk.keep(&temp, &sha256))
-            .await
-            .map_err(io::Error::other)?
+    /// Removes a body that was just placed if no row came to speak of it.
+    async fn or_remove<T>(
+        &self,
+        sha256: [u8; 32],
+        rows: Result<Option<T>, DbError>,
+    ) -> Result<Option<T>, DbError> {
+        if !matches!(rows, Ok(Some(_))) && matches!(self.db.file_by_hash(sha256).await, Ok(None)) {
+            self.disk.remove_body(&sha256);
+        }
+        rows
     }
 
     /// Removes files: first their rows and what memory holds of them, then
-    /// their bytes. Answers the bytes that became free.
+    /// their bytes. Answers which of them were there.
     ///
     /// # Errors
     /// Where the database refuses; then nothing is removed.
-    pub async fn forget(&self, files: &[FileRow]) -> Result<u64, CoreError> {
-        let _placing = self.placing.lock().await;
-        let ids: Vec<_> = files.iter().map(|file| file.id).collect();
-        let (urls, gone) = self.db.forget_files(&ids).await?;
-        for url in &urls {
-            self.hot.forget(url);
-        }
-        let gone: Vec<_> = files
-            .iter()
-            .filter(|file| gone.contains(&file.id))
-            .cloned()
-            .collect();
-        let (disk, doomed) = (Arc::clone(&self.disk), gone.clone());
-        tokio::task::spawn_blocking(move || {
-            for file in &doomed {
-                disk.remove_body(&file.sha256);
+    pub async fn forget(self: &Arc<Self>, files: Vec<FileRow>) -> Result<Vec<FileRow>, CoreError> {
+        let core = Arc::clone(self);
+        // In a task of its own: who asks may leave between rows and bytes.
+        let forgotten = tokio::spawn(async move {
+            let _placing = core.placing.lock().await;
+            let (urls, gone) = core.db.forget_files(&files).await?;
+            for url in &urls {
+                core.hot.forget(url);
             }
-        })
-        .await
-        .map_err(io::Error::other)?;
-        let freed = gone.iter().map(|file| file.size).sum();
-        self.budget.removed(freed);
-        Ok(freed)
+            let gone: Vec<_> = files
+                .into_iter()
+                .filter(|file| gone.contains(&file.id))
+                .collect();
+            for file in &gone {
+                core.disk.remove_body(&file.sha256);
+                core.budget.removed(file.size);
+            }
+            Ok(gone)
+        });
+        forgotten.await.map_err(io::Error::other)?
     }
 
-    /// The refusal for whatever went wrong on our side.
-    #[must_use]
-    pub fn own_fault(reason: &str) -> Refusal {
-        Refusal {
-            status: 500,
-            reason: reason.to_owned(),
-            stale_may_serve: true,
+    /// Removes those of these bodies that no row speaks of; names are hashes
+    /// in hexadecimal digits. Answers how many.
+    ///
+    /// # Errors
+    /// Where rows can't be read.
+    pub async fn sweep(&self, names: &[String]) -> Result<u64, CoreError> {
+        let _placing = self.placing.lock().await;
+        let mut removed = 0;
+        for sha256 in self
+            .db
+            .unknown_hashes(names)
+            .await?
+            .iter()
+            .filter_map(|name| from_hex(name))
+        {
+            self.disk.remove_body(&sha256);
+            removed += 1;
         }
+        Ok(removed)
     }
 }
 

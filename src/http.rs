@@ -1,8 +1,8 @@
 //! The server: who may ask, what is asked, and the answer.
 //!
 //! `server` accepts, `front` tells requests apart, `file` decides how a file
-//! is answered (store, flight, origin), `answer` and `range` turn that into
-//! status, fields and bytes, `pages` are for people and machines that look at
+//! is answered (store, flight, origin), `answer` turns that into status, fields
+//! and bytes, `direct` goes past the store, `ahead` reads what is pipelined, `pages` are for people and machines that look at
 //! the node itself, `control` is for this machine's own command line.
 
 mod ahead;

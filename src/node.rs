@@ -15,7 +15,6 @@ use crate::clock::{SharedClock, millis};
 use crate::config::Config;
 use crate::core::{Core, Parts};
 use crate::db::download::Limits;
-use crate::db::node::Identity;
 use crate::db::{Db, DbError};
 use crate::debian::url::UrlError;
 use crate::health::Health;
@@ -36,6 +35,9 @@ use crate::worker::{evict, flush, sweep};
 
 /// How long requests and downloads under way may take to end at a stop.
 const GRACE: Duration = Duration::from_secs(8);
+
+/// How long downloads may take beyond the last request.
+const LAST_WRITES: Duration = Duration::from_secs(1);
 
 /// Downloads from one origin at the same time.
 const PER_ORIGIN: i64 = 16;
@@ -77,11 +79,11 @@ pub enum StartError {
 pub async fn open_core(
     config: &Config,
     clock: SharedClock,
-) -> Result<(Arc<Core>, Identity), StartError> {
+) -> Result<(Arc<Core>, [u8; 20]), StartError> {
     let disk = Arc::new(Disk::open(&config.data_dir)?);
     let db = Db::open(&disk.database()).await?;
     let boot_id = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    let identity = db.identity(boot_id.trim(), clock.now()).await?;
+    let node_id = db.identity(boot_id.trim(), clock.now()).await?;
     let totals = db.file_totals().await?;
     let cache = &config.cache;
     let budget = Budget::new(
@@ -104,7 +106,7 @@ pub async fn open_core(
             lease: millis(LEASE),
         },
     });
-    Ok((core, identity))
+    Ok((core, node_id))
 }
 
 /// A running node.
@@ -115,6 +117,7 @@ pub struct Node {
     pub core: Arc<Core>,
     workers: Tasks,
     connections: TaskTracker,
+    downloads: TaskTracker,
     stops: Stops,
 }
 
@@ -131,8 +134,8 @@ impl Node {
             &Mirrors::new(&config.mirrors)?.bases(),
         );
         let upstream = Upstream::new(policy, config.upstream.timeout, &config.upstream.ca_files)?;
-        let (core, identity) = open_core(config, clock).await?;
-        core.db.recover_downloads(identity.same_boot).await?;
+        let (core, node_id) = open_core(config, clock).await?;
+        core.db.recover_downloads().await?;
         let control = control::listen(core.disk.root()).map_err(StartError::Control)?;
         let mut listeners = Vec::new();
         for address in &config.apt.listen {
@@ -148,6 +151,7 @@ impl Node {
             core,
             workers: Tasks::default(),
             connections: TaskTracker::new(),
+            downloads: TaskTracker::new(),
             stops: Stops {
                 soft: CancellationToken::new(),
                 hard: CancellationToken::new(),
@@ -155,7 +159,7 @@ impl Node {
         };
         let status = StatusSource {
             core: Arc::clone(&node.core),
-            node_id: identity.node_id,
+            node_id,
             started: started.0,
         };
         node.start_workers(&upstream, started.1);
@@ -170,8 +174,9 @@ impl Node {
             upstream: upstream.clone(),
         });
         let Stops { soft, hard } = self.stops.clone();
+        let dispatcher = dispatch(fetch, soft.clone(), hard.clone());
         self.workers
-            .spawn("fetch_file", dispatch(fetch, soft.clone(), hard.clone()));
+            .spawn("fetch_file", self.downloads.track_future(dispatcher));
         self.workers
             .spawn("evict", evict::run(Arc::clone(&self.core), hard.clone()));
         self.workers
@@ -193,12 +198,10 @@ impl Node {
             upstream: upstream.clone(),
             tasks: self.connections.clone(),
         };
-        let front = Front::new(
-            files,
-            status,
-            config.upstream.connect,
-            self.stops.soft.clone(),
-        );
+        // A tunnel takes two descriptors for as long as its client likes.
+        let places = Semaphore::new((capacity.connections / 4).max(1));
+        let tunnels = config.upstream.connect.then(|| Arc::new(places));
+        let front = Front::new(files, status, tunnels, self.stops.soft.clone());
         let places = Arc::new(Semaphore::new(capacity.connections));
         for listener in listeners {
             let face = Face {
@@ -249,6 +252,9 @@ impl Node {
         {
             tracing::info!("some requests did not end in time and are cut off");
         }
+        // What a client just got whole is being written down.
+        self.downloads.close();
+        let _ = tokio::time::timeout(LAST_WRITES, self.downloads.wait()).await;
         self.stops.hard.cancel();
         self.workers.finish().await;
         let _ = tokio::time::timeout(Duration::from_secs(1), self.connections.wait()).await;

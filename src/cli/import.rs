@@ -79,10 +79,7 @@ async fn import(
         Where::Here(core) => {
             let mut import = Import::begin(core, size).await?;
             while let Some(bytes) = chunk(&mut file)? {
-                if let Err(error) = import.push(bytes).await {
-                    import.give_up();
-                    return Err(error.into());
-                }
+                import.push(bytes).await?;
             }
             Ok(import.finish().await?)
         }

@@ -3,6 +3,7 @@
 use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, bail};
 use tracing_subscriber::EnvFilter;
@@ -18,8 +19,10 @@ pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
         .enable_all()
         .build()
         .context("the runtime can't be started")?;
-    runtime.block_on(serve(config))?;
-    Ok(ExitCode::SUCCESS)
+    let served = runtime.block_on(serve(config));
+    // A name that is being resolved would hold up the exit by its time-out.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    served.map(|()| ExitCode::SUCCESS)
 }
 
 fn start_log(log: &Log) -> anyhow::Result<()> {

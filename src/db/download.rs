@@ -297,18 +297,13 @@ impl Db {
 
     /// At start nothing runs: every leased row is wanted again. A fetch
     /// without a stored copy is dropped, for nobody waits for it any more,
-    /// unless its body was left behind by a process killed under this kernel.
+    /// unless a killed process left its body behind (see [`Db::identity`]).
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn recover_downloads(&self, same_boot: bool) -> Result<(), DbError> {
+    pub async fn recover_downloads(&self) -> Result<(), DbError> {
         let mut writer = self.writer().await;
         let mut tx = begin(&mut writer).await?;
-        if !same_boot {
-            sqlx::query!("UPDATE download SET temp = NULL, size = NULL")
-                .execute(&mut *tx)
-                .await?;
-        }
         sqlx::query!(
             "DELETE FROM download WHERE temp IS NULL
              AND NOT EXISTS (SELECT 1 FROM url WHERE url.url = download.url)"

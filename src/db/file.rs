@@ -2,6 +2,7 @@
 
 use super::{Db, DbError, begin, signed, unsigned};
 use crate::clock::Millis;
+use crate::debian::naming::to_hex;
 
 /// A body in the store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,19 +146,31 @@ impl Db {
     ///
     /// # Errors
     /// When the database refuses; then none is forgotten.
-    pub async fn forget_files(&self, ids: &[i64]) -> Result<(Vec<String>, Vec<i64>), DbError> {
-        let ids = serde_json::to_string(ids).unwrap_or_default();
+    pub async fn forget_files(
+        &self,
+        files: &[FileRow],
+    ) -> Result<(Vec<String>, Vec<i64>), DbError> {
+        // By id and hash, for SQLite gives the id of a deleted row again.
+        let pairs: Vec<_> = files
+            .iter()
+            .map(|file| (file.id, to_hex(&file.sha256)))
+            .collect();
+        let pairs = serde_json::to_string(&pairs).unwrap_or_default();
         let mut writer = self.writer().await;
         let mut tx = begin(&mut writer).await?;
         let urls = sqlx::query_scalar!(
-            "DELETE FROM url WHERE file_id IN (SELECT value FROM json_each(?)) RETURNING url",
-            ids
+            "DELETE FROM url WHERE file_id IN (
+                 SELECT file.id FROM file, json_each(?)
+                 WHERE file.id = value ->> 0 AND sha256 = unhex(value ->> 1)) RETURNING url",
+            pairs
         )
         .fetch_all(&mut *tx)
         .await?;
         let gone = sqlx::query_scalar!(
-            r#"DELETE FROM file WHERE id IN (SELECT value FROM json_each(?)) RETURNING id AS "id!""#,
-            ids
+            r#"DELETE FROM file WHERE id IN (
+                 SELECT file.id FROM file, json_each(?)
+                 WHERE file.id = value ->> 0 AND sha256 = unhex(value ->> 1)) RETURNING id AS "id!""#,
+            pairs
         )
         .fetch_all(&mut *tx)
         .await?;

@@ -3,46 +3,42 @@
 use super::{Db, DbError, begin};
 use crate::clock::Millis;
 
-/// This node, as its database knows it.
-#[derive(Debug, Clone)]
-pub struct Identity {
-    /// 20 random bytes, made with the database.
-    pub node_id: [u8; 20],
-    /// Whether the kernel is the one of the last start, so that bytes written
-    /// by a killed process are still what was written (page cache).
-    pub same_boot: bool,
-}
-
 impl Db {
-    /// Reads who this node is, or decides it at the first start.
+    /// Reads who this node is (20 random bytes, made with the database), or
+    /// decides it at the first start.
+    ///
+    /// Bodies that a killed process left in the temp folder are what it wrote
+    /// only as long as the kernel runs that held them in its page cache. Under
+    /// another `boot_id` they are forgotten, in the same transaction that
+    /// writes the new one down.
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn identity(&self, boot_id: &str, now: Millis) -> Result<Identity, DbError> {
+    pub async fn identity(&self, boot_id: &str, now: Millis) -> Result<[u8; 20], DbError> {
         let fresh: [u8; 20] = rand::random();
-        let fresh = fresh.as_slice();
+        let made = fresh.as_slice();
         let mut writer = self.writer().await;
         let mut tx = begin(&mut writer).await?;
-        let known = sqlx::query!(r#"SELECT node_id, boot_id FROM node WHERE id = 1"#)
-            .fetch_optional(&mut *tx)
-            .await?;
         sqlx::query!(
-            "INSERT INTO node (id, node_id, boot_id, since) VALUES (1, ?, ?, ?)
-             ON CONFLICT (id) DO UPDATE SET boot_id = excluded.boot_id",
-            fresh,
-            boot_id,
-            now
+            "UPDATE download SET temp = NULL, size = NULL
+             WHERE NOT EXISTS (SELECT 1 FROM node WHERE boot_id = ?)",
+            boot_id
         )
         .execute(&mut *tx)
         .await?;
+        let row = sqlx::query!(
+            "INSERT INTO node (id, node_id, boot_id, since) VALUES (1, ?, ?, ?)
+             ON CONFLICT (id) DO UPDATE SET boot_id = excluded.boot_id RETURNING node_id",
+            made,
+            boot_id,
+            now
+        )
+        .fetch_one(&mut *tx)
+        .await?;
         tx.commit().await?;
-        let (node_id, same_boot) = match &known {
-            Some(row) => (row.node_id.as_slice(), row.boot_id == boot_id),
-            None => (fresh, true),
-        };
-        let node_id = node_id
+        row.node_id
+            .as_slice()
             .try_into()
-            .map_err(|_| DbError::Row("node".into()))?;
-        Ok(Identity { node_id, same_boot })
+            .map_err(|_| DbError::Row("node".into()))
     }
 }

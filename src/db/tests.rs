@@ -1,6 +1,7 @@
 use super::*;
 use crate::clock::Millis;
 use crate::db::download::{Claim, Limits};
+use crate::db::file::FileRow;
 use crate::db::url::UrlRow;
 use crate::health::Failing;
 use crate::meter::Kind;
@@ -17,6 +18,14 @@ fn limits(slots: i64, per_origin: i64) -> Limits {
         slots,
         per_origin,
         lease: 100,
+    }
+}
+
+fn file(id: i64, hash: u8) -> FileRow {
+    FileRow {
+        id,
+        sha256: [hash; 32],
+        size: 10,
     }
 }
 
@@ -55,7 +64,7 @@ async fn claim_one(db: &Db, url: &str) -> Claim {
 async fn store(db: &Db, url: &str, hash: u8) -> i64 {
     let claim = claim_one(db, url).await;
     let finished = db
-        .finish_download(&row(url, hash), claim.id, claim.lease)
+        .finish_download(&row(url, hash), claim.id, claim.lease, 5)
         .await;
     finished.unwrap().unwrap().0
 }
@@ -65,12 +74,12 @@ async fn finishing_needs_the_lease() {
     let (_folder, db) = db().await;
     let claim = claim_one(&db, "http://o/a").await;
     let lost = db
-        .finish_download(&row("http://o/a", 1), claim.id, claim.lease ^ 1)
+        .finish_download(&row("http://o/a", 1), claim.id, claim.lease ^ 1, 5)
         .await;
     assert_eq!(lost.unwrap(), None);
     assert_eq!(db.find_url("http://o/a").await.unwrap(), None);
     let kept = db
-        .finish_download(&row("http://o/a", 1), claim.id, claim.lease)
+        .finish_download(&row("http://o/a", 1), claim.id, claim.lease, 5)
         .await;
     assert!(kept.unwrap().unwrap().1, "a new file");
     assert_eq!(
@@ -88,7 +97,10 @@ async fn one_file_for_two_addresses() {
     assert_eq!(first, second);
     let totals = db.file_totals().await.unwrap();
     assert_eq!((totals.files, totals.bytes), (1, 10));
-    let (mut urls, gone) = db.forget_files(&[first, 999]).await.unwrap();
+    let (mut urls, gone) = db
+        .forget_files(&[file(first, 1), file(first, 2), file(999, 1)])
+        .await
+        .unwrap();
     urls.sort();
     assert_eq!(urls, ["http://o/a", "http://o/b"]);
     assert_eq!(gone, [first]);
@@ -176,10 +188,12 @@ async fn a_start_keeps_what_is_worth_it() {
     claim_one(&db, "http://o/stored").await;
     claim_one(&db, "http://o/nobody-waits").await;
     let left = claim_one(&db, "http://o/left").await;
+    db.identity("boot-1", 0).await.unwrap();
     db.note_answer(left.id, left.lease, "temp-1", 10, &said())
         .await
         .unwrap();
-    db.recover_downloads(true).await.unwrap();
+    db.identity("boot-1", 1).await.unwrap();
+    db.recover_downloads().await.unwrap();
     assert_eq!(db.temps_in_use().await.unwrap(), ["temp-1"]);
     let claims = db.claim_downloads(0, 9, &limits(9, 9)).await.unwrap();
     let urls: Vec<_> = claims.iter().map(|claim| claim.url.as_str()).collect();
@@ -189,7 +203,8 @@ async fn a_start_keeps_what_is_worth_it() {
         (left.temp.as_str(), left.size, left.validators),
         ("temp-1", 10, said())
     );
-    db.recover_downloads(false).await.unwrap();
+    db.identity("another boot", 0).await.unwrap();
+    db.recover_downloads().await.unwrap();
     let after_reboot = db.claim_downloads(0, 9, &limits(9, 9)).await.unwrap();
     assert_eq!(
         after_reboot.len(),
@@ -249,13 +264,10 @@ async fn what_waits_for_an_origin_goes_on_when_it_answers() {
 }
 
 #[tokio::test]
-async fn a_node_keeps_its_name_and_knows_a_reboot() {
+async fn a_node_keeps_its_name() {
     let (_folder, db) = db().await;
     let first = db.identity("boot-1", 0).await.unwrap();
-    let again = db.identity("boot-1", 1).await.unwrap();
-    let after = db.identity("boot-2", 2).await.unwrap();
-    assert_eq!(first.node_id, after.node_id);
-    assert!(again.same_boot && !after.same_boot);
+    assert_eq!(db.identity("boot-2", 2).await.unwrap(), first);
 }
 
 #[tokio::test]

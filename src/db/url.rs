@@ -93,6 +93,8 @@ impl Db {
     /// in one transaction. Answers the file's row id, and whether it is new to
     /// the store, or `None` where the lease was lost and nothing was written.
     ///
+    /// Must be run to its end: dropped half-way, it leaves a transaction open.
+    ///
     /// # Errors
     /// When the database refuses; then nothing is written.
     pub async fn finish_download(
@@ -100,16 +102,18 @@ impl Db {
         row: &UrlRow,
         download: i64,
         lease: i64,
+        now: Millis,
     ) -> Result<Option<(i64, bool)>, DbError> {
         let (hash, size, said) = (row.sha256.as_slice(), signed(row.size), &row.validators);
         let mut writer = self.writer().await;
-        let mut tx = begin(&mut writer).await?;
-        // Three statements in one go, each of them guarded by the lease: a
-        // statement costs a change of threads, and every cold file waits for it.
-        let mut written = sqlx::query!(
-            r#"INSERT INTO file (sha256, size, added_at, last_use)
+        // The whole transaction in one go, each statement guarded by the lease:
+        // a statement costs a change of threads, and every cold file waits.
+        let written = sqlx::query!(
+            r#"BEGIN IMMEDIATE;
+
+               INSERT INTO file (sha256, size, added_at, last_use)
                SELECT ?, ?, ?, ? WHERE EXISTS (SELECT 1 FROM download WHERE id = ? AND lease = ?)
-               ON CONFLICT (sha256) DO UPDATE SET last_use = max(excluded.last_use, added_at + 1)
+               ON CONFLICT (sha256) DO UPDATE SET last_use = max(last_use, excluded.last_use, added_at + 1)
                RETURNING id AS "id!", added_at = last_use AS "new!: bool";
 
                INSERT INTO url (url, etag, last_modified, content_type, upstream_etag,
@@ -122,13 +126,15 @@ impl Db {
                    upstream_etag = excluded.upstream_etag,
                    upstream_last_modified = excluded.upstream_last_modified,
                    checked_at = excluded.checked_at,
-                   changed_at = iif(file_id = excluded.file_id, changed_at, excluded.checked_at);
+                   changed_at = iif(file_id = excluded.file_id, changed_at, ?);
 
-               DELETE FROM download WHERE id = ? AND lease = ?"#,
+               DELETE FROM download WHERE id = ? AND lease = ?;
+
+               COMMIT"#,
             hash,
             size,
-            row.checked_at,
-            row.checked_at,
+            now,
+            now,
             download,
             lease,
             row.url,
@@ -141,13 +147,20 @@ impl Db {
             hash,
             download,
             lease,
+            now,
             download,
             lease,
         )
-        .fetch_all(&mut *tx)
-        .await?;
-        tx.commit().await?;
-        Ok(written.pop().map(|file| (file.id, file.new)))
+        .fetch_all(&mut *writer)
+        .await;
+        match written {
+            Ok(mut files) => Ok(files.pop().map(|file| (file.id, file.new))),
+            Err(error) => {
+                // Where BEGIN itself failed there is nothing to roll back.
+                let _ = sqlx::raw_sql("ROLLBACK").execute(&mut *writer).await;
+                Err(error.into())
+            }
+        }
     }
 
     /// The origin said that the stored copy is current: the end of the work.
@@ -163,16 +176,18 @@ impl Db {
     ) -> Result<(), DbError> {
         let mut writer = self.writer().await;
         let mut tx = begin(&mut writer).await?;
-        sqlx::query!(
+        let done = sqlx::query!(
             "DELETE FROM download WHERE id = ? AND lease = ?",
             download,
             lease
         )
         .execute(&mut *tx)
         .await?;
-        sqlx::query!("UPDATE url SET checked_at = ? WHERE url = ?", now, url)
-            .execute(&mut *tx)
-            .await?;
+        if done.rows_affected() == 1 {
+            sqlx::query!("UPDATE url SET checked_at = ? WHERE url = ?", now, url)
+                .execute(&mut *tx)
+                .await?;
+        }
         tx.commit().await?;
         Ok(())
     }

@@ -49,13 +49,10 @@ impl Naming {
 }
 
 impl NamedHash {
-    /// False where content with this SHA-256 is certainly not what the name says.
+    /// Whether this is the SHA-256 that the name holds.
     #[must_use]
-    pub fn may_be(&self, sha256: &[u8; 32]) -> bool {
-        match self {
-            Self::Sha256(wanted) => wanted == sha256,
-            Self::Sha512(_) | Self::Weak => true,
-        }
+    pub fn is_sha256(&self, sha256: &[u8; 32]) -> bool {
+        matches!(self, Self::Sha256(named) if named == sha256)
     }
 
     fn parse(algorithm: &str, hex: &str) -> Option<Self> {

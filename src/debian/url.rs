@@ -157,7 +157,10 @@ impl RepoUrl {
     /// it, because object stores read a plain `+` as a blank.
     #[must_use]
     pub fn wire(&self) -> String {
-        self.key.replace('+', "%2b")
+        match self.key.split_once('?') {
+            Some((path, query)) => format!("{}?{query}", path.replace('+', "%2b")),
+            None => self.key.replace('+', "%2b"),
+        }
     }
 
     /// The address that a `Location` header names, seen from this one.
@@ -281,7 +284,7 @@ fn append_canonical_path(key: &mut String, raw: &str) -> Result<(), UrlError> {
     }
     if let Some(query) = query {
         key.push('?');
-        append_canonical_text(key, query)?;
+        append_query(key, query)?;
     }
     if key.len() - start > MAX_PATH {
         return Err(UrlError::Long);
@@ -305,13 +308,28 @@ fn climbs(segment: &str) -> bool {
     segment == ".." || (segment.contains("%2F") && segment.split("%2F").any(|part| part == ".."))
 }
 
+/// Appends a query as it came, for it may be signed: only what no URL may
+/// hold is refused or encoded.
+fn append_query(key: &mut String, raw: &str) -> Result<(), UrlError> {
+    for byte in raw.bytes() {
+        if byte.is_ascii_control() || byte == b'\\' {
+            return Err(UrlError::Control);
+        }
+        if byte.is_ascii_graphic() {
+            key.push(char::from(byte));
+        } else {
+            let _ = write!(key, "%{byte:02X}");
+        }
+    }
+    Ok(())
+}
+
 fn append_canonical_text(key: &mut String, raw: &str) -> Result<(), UrlError> {
     let bytes = raw.as_bytes();
     let mut at = 0;
     while at < bytes.len() {
         let mut byte = bytes[at];
-        let encoded = byte == b'%';
-        if encoded {
+        if byte == b'%' {
             let digits = raw.get(at + 1..at + 3).ok_or(UrlError::Percent)?;
             if !digits.bytes().all(|digit| digit.is_ascii_hexdigit()) {
                 return Err(UrlError::Percent);
@@ -323,9 +341,8 @@ fn append_canonical_text(key: &mut String, raw: &str) -> Result<(), UrlError> {
         if byte.is_ascii_control() || byte == b'\\' {
             return Err(UrlError::Control);
         }
-        let plain = is_plain(byte);
-        // A plain `/` or `?` is left only in a query; encoded, they are data and stay so.
-        if plain || (!encoded && matches!(byte, b'/' | b'?')) {
+        // An encoded `/` or `?` is data and stays so.
+        if is_plain(byte) {
             key.push(char::from(byte));
         } else {
             let _ = write!(key, "%{byte:02X}");

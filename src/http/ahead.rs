@@ -19,6 +19,9 @@ use super::body::Body;
 /// Header fields of one request that are read; apt sends about six.
 const MAX_FIELDS: usize = 32;
 
+/// Requests that are looked ahead at; apt sends ten at once.
+const MOST_AHEAD: usize = 16;
+
 /// Whether a connection's last answer was a miss: only then it is worth
 /// looking at what follows.
 #[derive(Debug, Clone, Default)]
@@ -61,7 +64,10 @@ fn pipelined(bytes: &[u8], tell: impl Fn(&Uri)) {
     else {
         return;
     };
-    while at < bytes.len() {
+    for _ in 0..MOST_AHEAD {
+        if at >= bytes.len() {
+            return;
+        }
         let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
         let mut request = httparse::Request::new(&mut fields);
         let Ok(httparse::Status::Complete(length)) = request.parse(&bytes[at..]) else {
@@ -148,7 +154,7 @@ mod tests {
     fn told(bytes: &[u8]) -> Vec<String> {
         let told: RefCell<Vec<String>> = RefCell::default();
         pipelined(bytes, |target| {
-            RefCell::borrow_mut(&told).push(target.to_string())
+            RefCell::borrow_mut(&told).push(target.to_string());
         });
         told.into_inner()
     }

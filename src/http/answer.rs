@@ -1,7 +1,7 @@
 //! How a file is answered: preconditions and ranges as RFC 9110 says (§13
 //! and §14), and the fields that every answer carries.
 
-use axum::http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
 use headers::{HeaderMapExt, IfModifiedSince, IfNoneMatch, IfRange};
 use http_range_header::{RangeUnsatisfiableError, parse_range_header};
 
@@ -35,14 +35,16 @@ pub enum Part {
 
 /// Decides by the request's conditions and range. Of a file of unknown
 /// length no range is served, which RFC 9110 §14.2 allows.
-pub fn part(request: &HeaderMap, file: &Described, size: Option<u64>) -> Part {
+pub fn part(method: &Method, request: &HeaderMap, file: &Described, size: Option<u64>) -> Part {
     if is_not_modified(request, file) {
         return Part::NotModified;
     }
     let Some(size) = size else {
         return Part::Whole;
     };
-    if !request.contains_key(header::RANGE) || !range_still_holds(request, file) {
+    // A range is for GET alone (§14.2).
+    let ranged = *method == Method::GET && request.contains_key(header::RANGE);
+    if !ranged || !range_still_holds(request, file) {
         return Part::Whole;
     }
     let range = request
@@ -157,7 +159,7 @@ mod tests {
             .iter()
             .map(|(name, value)| (name.clone(), value.parse().unwrap()))
             .collect();
-        part(&headers, &file, Some(100))
+        part(&Method::GET, &headers, &file, Some(100))
     }
 
     #[test]

@@ -153,14 +153,8 @@ async fn receive(
     let told = |error: ImportError| error.to_string();
     let mut import = Import::begin(core, size).await.map_err(told)?;
     while let Some(chunk) = body.next().await {
-        let pushed = match chunk {
-            Ok(bytes) => import.push(bytes).await.map_err(told),
-            Err(error) => Err(error.to_string()),
-        };
-        if let Err(error) = pushed {
-            import.give_up();
-            return Err(error);
-        }
+        let bytes = chunk.map_err(|error| error.to_string())?;
+        import.push(bytes).await.map_err(told)?;
     }
     import.finish().await.map_err(told)
 }

@@ -148,33 +148,28 @@ impl Following {
 
     async fn go_on_without_store(self: Box<Self>) -> Result<Rest, BodyError> {
         let at = self.reader.at();
+        let left = self.end.map(|end| end - at);
+        let (etag, modified) = (
+            self.described.etag.to_str().ok(),
+            self.described.last_modified.to_str().ok(),
+        );
         let mut asked = HeaderMap::new();
-        let range = self.end.map_or(format!("bytes={at}-"), |end| {
-            format!("bytes={at}-{}", end - 1)
-        });
-        asked.insert(RANGE, HeaderValue::from_str(&range)?);
-        let answer = self.upstream.ask(&Method::GET, &self.url, &asked).await?;
-        if !self.is_same_version(&answer) {
-            return Err("the file changed at its origin while it was fetched".into());
+        asked.insert(RANGE, HeaderValue::from_str(&format!("bytes={at}-"))?);
+        for origin in self.core.mirrors.origins(&self.url) {
+            let Ok(answer) = self.upstream.ask(&Method::GET, &origin, &asked).await else {
+                continue;
+            };
+            let skip = if answer.is_rest(at, None, etag, modified) {
+                0
+            } else if answer.status == StatusCode::OK && answer.is_version(etag, modified) {
+                at
+            } else {
+                continue;
+            };
+            let chunks = Box::pin(chunks(self.core, answer, skip));
+            return Ok(Rest { chunks, left });
         }
-        let (skip, left) = match answer.status {
-            StatusCode::PARTIAL_CONTENT => (0, self.end.map(|end| end - at)),
-            StatusCode::OK => (at, self.end.map(|end| end - at)),
-            status => return Err(format!("{} answered {status}", self.url.origin()).into()),
-        };
-        Ok(Rest {
-            chunks: Box::pin(chunks(self.core, answer, skip)),
-            left,
-        })
-    }
-
-    /// Whether an answer is about the bytes that the client has the first of.
-    /// An origin without validators can't say otherwise.
-    fn is_same_version(&self, answer: &Answer) -> bool {
-        let same = |name: HeaderName, ours: &HeaderValue| {
-            answer.headers.get(name).is_none_or(|theirs| theirs == ours)
-        };
-        same(ETAG, &self.described.etag) && same(LAST_MODIFIED, &self.described.last_modified)
+        Err("the rest of the file can't be had from its origin".into())
     }
 }
 

@@ -19,7 +19,7 @@ use crate::debian::naming::Naming;
 use crate::debian::url::RepoUrl;
 use crate::meter::Kind;
 use crate::store::flight::{Flight, State};
-use crate::store::growing::{End, Growing};
+use crate::store::growing::{Break, End, Growing};
 use crate::store::hot::Entry;
 use crate::upstream::Upstream;
 
@@ -76,7 +76,7 @@ impl Files {
         if !entry.is_settled() || asks || headers.contains_key(header::AUTHORIZATION) {
             return None;
         }
-        self.small(&entry, headers, HIT)
+        self.small(&entry, &Method::GET, headers, HIT)
     }
 
     /// Begins to fetch a file that a client is about to ask for, unless it is
@@ -112,7 +112,10 @@ impl Files {
             url,
             headers,
             naming: Naming::of(url.path()),
-            since: self.core.since_now(),
+            since: Since {
+                insists: insists(headers),
+                ..self.core.since_now()
+            },
         };
         self.answer(&asked)
             .await
@@ -123,6 +126,9 @@ impl Files {
         if asked.headers.contains_key(header::AUTHORIZATION) {
             // What one client may see, another may not (RFC 9111 §3.5).
             return self.direct(asked).await;
+        }
+        if self.is_on_its_way(asked) {
+            return self.fetched(asked).await;
         }
         let found = self.core.find(asked.url).await.unwrap_or_else(|error| {
             tracing::error!(url = asked.url.key(), %error, "a request goes on without the cache");
@@ -140,13 +146,22 @@ impl Files {
         self.revalidated(asked, entry).await
     }
 
+    /// Whether a file that does not change is being fetched, so that looking
+    /// for it in the store is in vain.
+    fn is_on_its_way(&self, asked: &Asked<'_>) -> bool {
+        asked.naming != Naming::Mutable
+            && self.core.hot.get(asked.url.key()).is_none()
+            && matches!(
+                self.core.flights.peek(asked.url.key()),
+                Some(State::Streaming(_))
+            )
+            && !self.resumes_far_ahead(asked)
+    }
+
     /// Nothing is stored: joins the flight that fetches it, or opens one.
     async fn fetched(&self, asked: &Asked<'_>) -> Result<Response<Body>, Problem> {
-        let mut flight = self.join(asked).await;
-        match answerable(&mut flight).await {
-            State::Streaming(growing) => Ok(self.coming(asked, &growing)),
-            other => self.landed(asked, other, None).await,
-        }
+        let (state, late) = self.join(asked).await.answerable().await;
+        self.landed(asked, state, late, None).await
     }
 
     /// A copy is stored that may be out of date.
@@ -165,28 +180,30 @@ impl Files {
                 .await;
             return self.stored(asked, &entry, STALE).await;
         }
-        let mut flight = self.join(asked).await;
-        match timeout(PATIENCE, answerable(&mut flight)).await {
-            Ok(State::Streaming(growing)) => Ok(self.coming(asked, &growing)),
-            Ok(state) => self.landed(asked, state, Some(entry)).await,
-            Err(_) => {
-                for origin in &origins {
-                    core.health.slow(origin.origin(), asked.since.at);
-                }
-                self.stored(asked, &entry, STALE).await
-            }
+        let joined = async { self.join(asked).await.answerable().await };
+        if let Ok((state, late)) = timeout(PATIENCE, joined).await {
+            return self.landed(asked, state, late, Some(entry)).await;
         }
+        for origin in &origins {
+            core.health.slow(origin.origin(), asked.since.at);
+        }
+        self.stored(asked, &entry, STALE).await
     }
 
-    /// The last word on a flight, or that it can't be kept.
+    /// Answers with what a flight brought. `late`: it was over when the client
+    /// came, but for its rows.
     async fn landed(
         &self,
         asked: &Asked<'_>,
         state: State,
+        late: bool,
         copy: Option<Arc<Entry>>,
     ) -> Result<Response<Body>, Problem> {
         match (state, copy) {
+            (State::Streaming(growing), _) => Ok(self.coming(asked, &growing)),
             (State::Stored(entry), _) => self.settled(asked, &entry).await,
+            (State::Fetched(entry), _) if late => self.settled(asked, &entry).await,
+            (State::Fetched(entry), _) => self.stored(asked, &entry, MISS).await,
             (State::Unchanged(entry), _) => self.stored(asked, &entry, REVALIDATED).await,
             (State::Refused(refusal), Some(entry)) if refusal.stale_may_serve => {
                 self.stored(asked, &entry, STALE).await
@@ -195,28 +212,28 @@ impl Files {
                 self.core.meters.add(Kind::Misses, 1);
                 Err(refusal.into())
             }
-            (State::Waiting | State::Uncached | State::Streaming(_), _) => self.direct(asked).await,
+            (State::Waiting | State::Uncached, _) => self.direct(asked).await,
         }
     }
 
     /// Joins the flight for an address, or opens one. One whose body is all
     /// here was asked before this client came: for a name that can change it
     /// is waited out, so that nobody gets yesterday's answer.
-    async fn join(&self, asked: &Asked<'_>) -> watch::Receiver<State> {
+    async fn join(&self, asked: &Asked<'_>) -> Joined {
         loop {
             let (flight, opened) = self.core.flights.join(asked.url.key());
-            let mut watch = flight.watch();
+            let mut state = flight.watch();
             if opened {
                 self.open(flight, asked);
-                return watch;
+                return Joined { state, late: false };
             }
-            let over =
-                matches!(&*watch.borrow(), State::Streaming(growing) if is_complete(growing));
-            if !over || asked.naming != Naming::Mutable {
-                return watch;
+            let late =
+                matches!(&*state.borrow(), State::Streaming(growing) if is_complete(growing));
+            if !late || asked.naming != Naming::Mutable {
+                return Joined { state, late };
             }
             drop(flight);
-            let _ = watch.changed().await;
+            let _ = state.changed().await;
         }
     }
 
@@ -282,7 +299,7 @@ impl Files {
         entry: &Arc<Entry>,
         status: HeaderValue,
     ) -> Result<Response<Body>, Problem> {
-        if let Some(response) = self.small(entry, asked.headers, status.clone()) {
+        if let Some(response) = self.small(entry, asked.method, asked.headers, status.clone()) {
             return Ok(as_asked(response, asked.method));
         }
         let Some(growing) = self.opened(entry).await? else {
@@ -307,7 +324,7 @@ impl Files {
         status: HeaderValue,
     ) -> Response<Body> {
         let (described, total) = (&growing.described, growing.total);
-        let part = part(asked.headers, described, total);
+        let part = part(asked.method, asked.headers, described, total);
         let (start, end) = match part {
             Part::Whole => (0, total),
             Part::Bytes(from, to) => (from, Some(to)),
@@ -363,7 +380,7 @@ impl Files {
                     size: entry.size,
                 };
                 self.core
-                    .forget(&[file])
+                    .forget(vec![file])
                     .await
                     .map_err(|error| failed(error.to_string()))?;
                 Ok(None)
@@ -376,11 +393,12 @@ impl Files {
     fn small(
         &self,
         entry: &Arc<Entry>,
+        method: &Method,
         headers: &HeaderMap,
         status: HeaderValue,
     ) -> Option<Response<Body>> {
         let bytes = entry.body.as_ref()?;
-        let part = part(headers, &entry.described, Some(entry.size));
+        let part = part(method, headers, &entry.described, Some(entry.size));
         let body = match part {
             Part::Whole => Body::full(bytes.clone()).counted(&self.core.meters),
             Part::Bytes(from, to) => {
@@ -421,26 +439,45 @@ fn as_asked(mut response: Response<Body>, method: &Method) -> Response<Body> {
     response
 }
 
-/// Waits until a client can be answered: with a body, from its first byte on,
-/// so that head and small body are one packet. A body that is complete while
-/// its rows are being written is a hit in a moment, and waited for.
-async fn answerable(flight: &mut watch::Receiver<State>) -> State {
-    loop {
-        let known = flight
-            .wait_for(|state| match state {
-                State::Waiting => false,
-                State::Streaming(growing) => !is_complete(growing),
-                _ => true,
-            })
-            .await
-            .map_or(State::Uncached, |state| state.clone());
-        let State::Streaming(growing) = known else {
-            return known;
-        };
-        growing.begun().await;
-        if growing.progress().end != End::Whole {
-            return State::Streaming(growing);
+/// A flight that a client waits for.
+struct Joined {
+    state: watch::Receiver<State>,
+    /// Whether its body was all here when the client came.
+    late: bool,
+}
+
+impl Joined {
+    /// Waits until a client can be answered: with a body, from its first byte
+    /// on, so that head and small body are one packet. A body that is complete
+    /// while its rows are being written is a hit in a moment, and one that
+    /// broke may come from another origin: both are waited for.
+    async fn answerable(mut self) -> (State, bool) {
+        loop {
+            let known = self
+                .state
+                .wait_for(|state| match state {
+                    State::Waiting => false,
+                    State::Streaming(growing) => !is_over(growing),
+                    _ => true,
+                })
+                .await
+                .map_or(State::Uncached, |state| state.clone());
+            let State::Streaming(growing) = known else {
+                return (known, self.late);
+            };
+            growing.begun().await;
+            if !is_over(&growing) || is_complete(&growing) {
+                return (State::Streaming(growing), self.late);
+            }
         }
+    }
+}
+
+/// Whether nothing more will come this way.
+fn is_over(growing: &Growing) -> bool {
+    match growing.progress().end {
+        End::Broken(cause) => cause != Break::StoreFull,
+        End::Open | End::Whole => is_complete(growing),
     }
 }
 

@@ -7,6 +7,7 @@ use axum::Router;
 use axum::http::{HeaderValue, Method, Request, Response, StatusCode, Uri, header};
 use futures_util::TryStreamExt;
 use hyper::body::{Body as _, Incoming};
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
@@ -25,14 +26,20 @@ pub struct Front(Arc<Inner>);
 struct Inner {
     files: Files,
     pages: Router,
-    tunnels: bool,
+    tunnels: Option<Arc<Semaphore>>,
     stop: CancellationToken,
 }
 
 impl Front {
-    /// The face over these files and pages; `stop` ends tunnels.
+    /// The face over these files and pages; `tunnels` are places for tunnels,
+    /// where there may be any, and `stop` ends them.
     #[must_use]
-    pub fn new(files: Files, status: StatusSource, tunnels: bool, stop: CancellationToken) -> Self {
+    pub fn new(
+        files: Files,
+        status: StatusSource,
+        tunnels: Option<Arc<Semaphore>>,
+        stop: CancellationToken,
+    ) -> Self {
         Self(Arc::new(Inner {
             files,
             pages: pages::router(status),
@@ -85,11 +92,11 @@ impl Inner {
     }
 
     async fn tunnel(&self, request: Request<Incoming>, host: String, port: u16) -> Response<Body> {
-        if !self.tunnels {
+        let Some(places) = &self.tunnels else {
             let sentence = "CONNECT tunnels are switched off here: set upstream.connect to true to allow them.";
             return Problem::new(StatusCode::FORBIDDEN, sentence).into_response();
-        }
-        let tasks = (&self.files.tasks, &self.stop);
+        };
+        let tasks = (&self.files.tasks, places, &self.stop);
         tunnel::open(request, (host, port), &self.files.upstream, tasks)
             .await
             .unwrap_or_else(Problem::into_response)

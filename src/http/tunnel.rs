@@ -1,9 +1,12 @@
 //! CONNECT: bytes go both ways and nothing is kept.
 
+use std::sync::Arc;
+
 use axum::http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
+use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -22,7 +25,7 @@ pub async fn open(
     request: Request<Incoming>,
     (host, port): (String, u16),
     upstream: &Upstream,
-    (tasks, stop): (&TaskTracker, &CancellationToken),
+    (tasks, places, stop): (&TaskTracker, &Arc<Semaphore>, &CancellationToken),
 ) -> Result<Response<Body>, Problem> {
     if port != TLS_PORT {
         return Err(Problem::new(
@@ -30,6 +33,8 @@ pub async fn open(
             format!("CONNECT leads to port 443 only, not to {host}:{port}; no key changes that."),
         ));
     }
+    // Closed only with the node.
+    let place = Arc::clone(places).acquire_owned().await.ok();
     let mut far = upstream.connect(&host, port).await?;
     let stop = stop.clone();
     tasks.spawn(async move {
@@ -46,6 +51,7 @@ pub async fn open(
             }
             () = stop.cancelled() => {}
         }
+        drop(place);
     });
     Ok(Response::new(Body::empty()))
 }

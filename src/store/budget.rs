@@ -33,6 +33,12 @@ struct State {
     waiting: Vec<(u64, oneshot::Sender<()>)>,
 }
 
+impl State {
+    fn with(&self, more: u64) -> u64 {
+        self.used.saturating_add(self.promised).saturating_add(more)
+    }
+}
+
 impl Budget {
     /// An account with `used` bytes of finished bodies below `dir`.
     #[must_use]
@@ -69,7 +75,7 @@ impl Budget {
     #[must_use]
     pub fn shortfall(&self, more: u64) -> u64 {
         let state = self.state();
-        let above_max = (state.used + state.promised + more).saturating_sub(self.max_size);
+        let above_max = state.with(more).saturating_sub(self.max_size);
         let free = rustix::fs::statvfs(&self.dir)
             .map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
         let below_free = self.min_free.saturating_add(more).saturating_sub(free);
@@ -81,7 +87,7 @@ impl Budget {
             return None;
         }
         let mut state = self.state();
-        if state.used + state.promised + size > self.max_size {
+        if state.with(size) > self.max_size {
             return None;
         }
         state.promised += size;

@@ -89,17 +89,11 @@ impl Disk {
         self.temp.join(name)
     }
 
-    /// A name for a body on its way in that no other has.
-    #[must_use]
-    pub fn temp_name() -> String {
-        format!("{:032x}", rand::random::<u128>())
-    }
-
     /// A new file for a body on its way in.
     ///
     /// # Errors
     /// What the disk says.
-    pub fn create_temp(&self, name: &str) -> io::Result<File> {
+    fn create_temp(&self, name: &str) -> io::Result<File> {
         OpenOptions::new()
             .create_new(true)
             .read(true)
@@ -113,8 +107,9 @@ impl Disk {
     ///
     /// # Errors
     /// What the disk says.
-    pub fn keep(&self, temp: &str, sha256: &[u8; 32]) -> io::Result<()> {
+    fn keep(&self, temp: &str, sha256: &[u8; 32]) -> io::Result<()> {
         let place = self.body_path(sha256);
+        self.forget_open(sha256);
         match fs::rename(self.temp_path(temp), &place) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 fs::create_dir_all(place.parent().unwrap_or(&self.files))?;
@@ -126,7 +121,9 @@ impl Disk {
 
     /// Removes a body that will not be finished.
     pub fn drop_temp(&self, temp: &str) {
-        if let Err(error) = fs::remove_file(self.temp_path(temp)) {
+        if let Err(error) = fs::remove_file(self.temp_path(temp))
+            && error.kind() != ErrorKind::NotFound
+        {
             tracing::debug!(temp, %error, "a temp file can't be removed");
         }
     }
@@ -154,6 +151,12 @@ impl Disk {
         Ok(Some(file))
     }
 
+    /// Who opens this body next gets the file that lies there then.
+    fn forget_open(&self, sha256: &[u8; 32]) {
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        open.remove(sha256);
+    }
+
     /// Whether somebody is reading this body from disk.
     #[must_use]
     pub fn in_use(&self, sha256: &[u8; 32]) -> bool {
@@ -163,6 +166,7 @@ impl Disk {
 
     /// Removes a body. Whoever reads it reads on.
     pub fn remove_body(&self, sha256: &[u8; 32]) {
+        self.forget_open(sha256);
         match fs::remove_file(self.body_path(sha256)) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 tracing::warn!(sha256 = to_hex(sha256), %error, "an evicted body can't be removed");
@@ -186,6 +190,64 @@ impl Disk {
     /// What the disk says.
     pub fn temps(&self, before: Millis) -> io::Result<Vec<String>> {
         names_older_than(&self.temp, before)
+    }
+}
+
+/// A place in the temp folder; what is there when it is dropped goes.
+#[derive(Debug)]
+pub struct Temp {
+    disk: Arc<Disk>,
+    name: String,
+    kept: bool,
+}
+
+impl Temp {
+    /// A place of its own, with nothing there yet.
+    #[must_use]
+    pub fn new(disk: &Arc<Disk>) -> Self {
+        Self::named(disk, format!("{:032x}", rand::random::<u128>()))
+    }
+
+    /// A place that an earlier process made.
+    #[must_use]
+    pub fn named(disk: &Arc<Disk>, name: String) -> Self {
+        Self {
+            disk: Arc::clone(disk),
+            name,
+            kept: false,
+        }
+    }
+
+    /// File name below the temp folder.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Makes the file.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn create(&self) -> io::Result<File> {
+        self.disk.create_temp(&self.name)
+    }
+
+    /// Moves the whole, durable body that is there to its place.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn keep(mut self, sha256: &[u8; 32]) -> io::Result<()> {
+        self.disk.keep(&self.name, sha256)?;
+        self.kept = true;
+        Ok(())
+    }
+}
+
+impl Drop for Temp {
+    fn drop(&mut self) {
+        if !self.kept {
+            self.disk.drop_temp(&self.name);
+        }
     }
 }
 

@@ -20,8 +20,10 @@ pub enum State {
     Waiting,
     /// It is coming in.
     Streaming(Arc<Growing>),
-    /// It is in the store, and the origin was not asked for it.
+    /// It was in the store all along.
     Stored(Arc<Entry>),
+    /// It came from an origin just now and is in the store.
+    Fetched(Arc<Entry>),
     /// The stored copy is current: the origin said so just now.
     Unchanged(Arc<Entry>),
     /// It can be had, but not be kept: everybody fetches for themselves.
@@ -40,6 +42,18 @@ pub struct Refusal {
     /// Whether a stored copy may stand in: the origin failed, as against
     /// having said that the file is no more.
     pub stale_may_serve: bool,
+}
+
+impl Refusal {
+    /// For whatever went wrong on our side.
+    #[must_use]
+    pub fn own_fault(reason: &str) -> Self {
+        Self {
+            status: 500,
+            reason: reason.to_owned(),
+            stale_may_serve: true,
+        }
+    }
 }
 
 /// One question on its way.
@@ -124,7 +138,7 @@ impl Flights {
     }
 
     /// Nobody joins this flight any more.
-    pub fn forget(&self, flight: &Flight) {
+    fn forget(&self, flight: &Flight) {
         let mut map = self.lock();
         if map
             .get(&flight.key)

@@ -1,7 +1,7 @@
 //! What the hit path needs, in memory: no SQL statement a hit.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use axum::http::HeaderValue;
@@ -144,8 +144,11 @@ impl Entry {
 }
 
 /// Entries by address, bounded by the bytes they hold.
-#[derive(Debug, Clone)]
-pub struct Hot(moka::sync::Cache<String, Arc<Entry>>);
+#[derive(Debug)]
+pub struct Hot {
+    entries: moka::sync::Cache<String, Arc<Entry>>,
+    forgettings: AtomicU64,
+}
 
 impl Default for Hot {
     fn default() -> Self {
@@ -153,12 +156,13 @@ impl Default for Hot {
             let body = entry.body.as_ref().map_or(0, Bytes::len);
             u32::try_from(2 * key.len() + body + OVERHEAD).unwrap_or(u32::MAX)
         };
-        Self(
-            moka::sync::Cache::builder()
+        Self {
+            entries: moka::sync::Cache::builder()
                 .max_capacity(CAPACITY)
                 .weigher(weigher)
                 .build(),
-        )
+            forgettings: AtomicU64::new(0),
+        }
     }
 }
 
@@ -166,21 +170,38 @@ impl Hot {
     /// The entry for an address.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<Arc<Entry>> {
-        self.0.get(key)
+        self.entries.get(key)
     }
 
-    /// Keeps an entry, in place of an older one.
-    pub fn put(&self, entry: &Arc<Entry>) {
-        self.0.insert(entry.key.clone(), Arc::clone(entry));
+    /// How often anything was forgotten: to be read before the row that an
+    /// entry is made of, and given to [`Hot::put`].
+    #[must_use]
+    pub fn forgettings(&self) -> u64 {
+        self.forgettings.load(Ordering::SeqCst)
+    }
+
+    /// Keeps an entry, unless something was forgotten since its row was read:
+    /// it might be the very thing.
+    pub fn put(&self, entry: &Arc<Entry>, forgettings: u64) {
+        if self.forgettings() != forgettings {
+            return;
+        }
+        self.entries.insert(entry.key.clone(), Arc::clone(entry));
+        // What was forgotten between the look above and the insertion.
+        if self.forgettings() != forgettings {
+            self.entries.invalidate(&entry.key);
+        }
     }
 
     /// Forgets an address.
     pub fn forget(&self, key: &str) {
-        self.0.invalidate(key);
+        self.forgettings.fetch_add(1, Ordering::SeqCst);
+        self.entries.invalidate(key);
     }
 
     /// Forgets everything.
     pub fn clear(&self) {
-        self.0.invalidate_all();
+        self.forgettings.fetch_add(1, Ordering::SeqCst);
+        self.entries.invalidate_all();
     }
 }

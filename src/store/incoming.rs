@@ -18,8 +18,9 @@ use tokio::task::JoinHandle;
 use super::growing::Growing;
 use crate::debian::naming::NamedHash;
 
-/// Chunks between network and disk; a chunk is some tens of KiB.
-const QUEUE: usize = 32;
+/// Chunks between network and disk; one is 256 KiB at most, and this is what
+/// a download takes of memory where the disk is slower than the network.
+const QUEUE: usize = 4;
 
 /// Up to this many bytes a second a body is hashed while it comes; the time
 /// spent waiting for the network hides it. What comes faster is served first
@@ -177,6 +178,7 @@ impl Writer {
             match step {
                 Step::Chunk(bytes) => self.write(&bytes)?,
                 Step::Rewind => self.again = Some(0),
+                Step::Finish if self.again.is_some() => return Err(WriteError::Changed),
                 Step::Finish => {
                     self.hash_up_to(self.len)?;
                     self.growing.file().sync_data()?;

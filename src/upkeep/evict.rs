@@ -1,5 +1,7 @@
 //! Evicting: least recently used bodies go until the rest is within the limits.
 
+use std::sync::Arc;
+
 use super::Progress;
 use crate::core::{Core, CoreError};
 use crate::db::file::FileRow;
@@ -22,37 +24,40 @@ pub struct Evicted {
 /// # Errors
 /// Where rows can't be read or written.
 pub async fn evict(
-    core: &Core,
+    core: &Arc<Core>,
     wanted: u64,
     mut progress: impl FnMut(Progress) + Send,
 ) -> Result<Evicted, CoreError> {
     let mut evicted = Evicted::default();
+    // Asked once: some file systems free space long after an unlink.
     let total = core.budget.shortfall(wanted);
     if total == 0 {
         return Ok(evicted);
     }
-    core.write_uses().await?;
+    if let Err(error) = core.write_uses().await {
+        tracing::warn!(%error, "evicting without knowing the last uses");
+    }
     let mut kept = 0;
-    loop {
-        let short = core.budget.shortfall(wanted);
-        if short == 0 {
-            return Ok(evicted);
-        }
+    while evicted.bytes < total {
         let oldest = core.db.least_recently_used(BATCH, kept).await?;
         if oldest.is_empty() {
-            return Ok(evicted);
+            break;
         }
-        let victims = choose(&oldest, short, |file| core.disk.in_use(&file.sha256));
+        let victims = choose(&oldest, total - evicted.bytes, |file| {
+            core.disk.in_use(&file.sha256)
+        });
         if victims.is_empty() {
             kept += i64::try_from(oldest.len()).unwrap_or(BATCH);
             continue;
         }
-        let freed = core.forget(&victims).await?;
-        evicted.files += victims.len() as u64;
-        evicted.bytes += freed;
+        for gone in core.forget(victims).await? {
+            evicted.files += 1;
+            evicted.bytes += gone.size;
+        }
         let done = evicted.bytes.min(total);
         progress(Progress { done, total });
     }
+    Ok(evicted)
 }
 
 /// The first files that may go, until they come to `short` bytes.

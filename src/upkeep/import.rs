@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::{Core, CoreError};
 use crate::store::budget::{NoRoom, Room};
-use crate::store::disk::Disk;
+use crate::store::disk::Temp;
 use crate::store::growing::Growing;
 use crate::store::hot::Described;
 use crate::store::incoming::{Incoming, WriteError};
@@ -41,11 +41,11 @@ pub struct Imported {
     pub new: bool,
 }
 
-/// One file on its way in.
+/// One file on its way in; dropped before its end, it leaves nothing behind.
 pub struct Import {
     core: Arc<Core>,
     room: Room,
-    temp: String,
+    temp: Temp,
     incoming: Incoming,
     begun: bool,
 }
@@ -57,8 +57,8 @@ impl Import {
     /// Where there is no room or no file can be made.
     pub async fn begin(core: &Arc<Core>, size: u64) -> Result<Self, ImportError> {
         let room = core.budget.promise(size).await?;
-        let temp = Disk::temp_name();
-        let file = core.disk.create_temp(&temp).map_err(CoreError::from)?;
+        let temp = Temp::new(&core.disk);
+        let file = temp.create().map_err(CoreError::from)?;
         let described = Described::new(&Validators::default());
         let growing = Growing::new(described, Some(size), MappedFile::new(file));
         Ok(Self {
@@ -89,28 +89,14 @@ impl Import {
     /// Where the bytes or their row could not be written.
     pub async fn finish(self) -> Result<Imported, ImportError> {
         if !self.begun {
-            self.core.disk.drop_temp(&self.temp);
             return Err(ImportError::NotADeb);
         }
-        let received = match self.incoming.finish_if(true).await {
-            Ok(received) => received,
-            Err(error) => {
-                self.core.disk.drop_temp(&self.temp);
-                return Err(error.into());
-            }
-        };
-        let placed = self
-            .core
-            .place_unnamed(self.temp, received.sha256, received.size);
-        let new = placed.await?;
+        let received = self.incoming.finish_if(true).await?;
+        let (sha256, size) = (received.sha256, received.size);
+        let new = self.core.place_unnamed(self.temp, sha256, size).await?;
         if new {
-            self.room.keep(received.size);
+            self.room.keep(size);
         }
         Ok(Imported { new })
-    }
-
-    /// The bytes will not come: nothing is kept.
-    pub fn give_up(self) {
-        self.core.disk.drop_temp(&self.temp);
     }
 }

@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::header::{HOST, LOCATION, USER_AGENT, VIA};
+use axum::http::header::{
+    AUTHORIZATION, CONTENT_RANGE, ETAG, HOST, LAST_MODIFIED, LOCATION, USER_AGENT, VIA,
+};
 use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use bytes::Bytes;
 use http_body_util::{BodyExt, Empty};
@@ -12,6 +14,7 @@ use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustix::net::sockopt;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::{ClientConfig, RootCertStore};
@@ -28,6 +31,9 @@ const MAX_REDIRECTS: usize = 5;
 
 /// How long an idle connection is kept for the next question.
 const IDLE: Duration = Duration::from_secs(30);
+
+/// The most that is read from an origin at once, in bytes.
+const CHUNK: usize = 256 * 1024;
 
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("aptmesh/", env!("CARGO_PKG_VERSION")));
 
@@ -75,7 +81,7 @@ impl Upstream {
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE)
-            .http1_max_buf_size(512 * 1024)
+            .http1_max_buf_size(CHUNK)
             .build(connector);
         Ok(Self {
             client,
@@ -95,13 +101,17 @@ impl Upstream {
         url: &RepoUrl,
         headers: &HeaderMap,
     ) -> Result<Answer, UpstreamError> {
-        let mut url = url.clone();
+        let (mut url, mut headers) = (url.clone(), headers.clone());
         for _ in 0..=MAX_REDIRECTS {
-            let answer = self.ask_once(method, &url, headers).await?;
-            match answer.redirects_to()? {
-                Some(next) => url = next,
-                None => return Ok(answer),
+            let answer = self.ask_once(method, &url, &headers).await?;
+            let Some(next) = answer.redirects_to()? else {
+                return Ok(answer);
+            };
+            if next.origin() != url.origin() {
+                // Credentials are for whom they were given to (RFC 9110 §15.4).
+                headers.remove(AUTHORIZATION);
             }
+            url = next;
         }
         Err(UpstreamError::Redirect {
             origin: url.origin().to_owned(),
@@ -179,9 +189,12 @@ impl Upstream {
                     Ok(denied) => UpstreamError::Denied(*denied),
                     Err(other) => unreachable(other.to_string()),
                 })?;
-            TcpStream::connect(&*addresses)
+            let stream = TcpStream::connect(&*addresses)
                 .await
-                .map_err(|error| unreachable(error.to_string()))
+                .map_err(|error| unreachable(error.to_string()))?;
+            sockopt::set_socket_keepalive(&stream, true)
+                .map_err(|error| unreachable(error.to_string()))?;
+            Ok(stream)
         };
         timeout(self.patience, attempt)
             .await
@@ -253,6 +266,39 @@ impl Answer {
         self.headers.get(name)?.to_str().ok()
     }
 
+    /// Whether this is the rest, from byte `at` on, of a body that began with
+    /// these validators: nothing in it may be of another version, and it must
+    /// reach to the end (RFC 9110 §15.3.7).
+    #[must_use]
+    pub fn is_rest(
+        &self,
+        at: u64,
+        total: Option<u64>,
+        etag: Option<&str>,
+        modified: Option<&str>,
+    ) -> bool {
+        let covers = self.header(CONTENT_RANGE).and_then(parse_content_range);
+        let Some((first, last, whole)) = covers else {
+            return false;
+        };
+        self.status == StatusCode::PARTIAL_CONTENT
+            && first == at
+            && last.checked_add(1) == Some(whole)
+            && total.is_none_or(|total| total == whole)
+            && self.is_version(etag, modified)
+    }
+
+    /// Whether this is of the version with these validators, as far as the
+    /// origin says.
+    #[must_use]
+    pub fn is_version(&self, etag: Option<&str>, modified: Option<&str>) -> bool {
+        let same = |theirs: Option<&str>, ours: Option<&str>| match (theirs, ours) {
+            (Some(theirs), Some(ours)) => theirs == ours,
+            _ => true,
+        };
+        same(self.header(ETAG), etag) && same(self.header(LAST_MODIFIED), modified)
+    }
+
     /// The next bytes of the body, `None` at its end.
     ///
     /// # Errors
@@ -301,4 +347,12 @@ impl Answer {
         }
         Ok(Some(next))
     }
+}
+
+/// First and last byte and complete length of `bytes FIRST-LAST/LENGTH`
+/// (RFC 9110 §14.4).
+fn parse_content_range(text: &str) -> Option<(u64, u64, u64)> {
+    let (range, whole) = text.strip_prefix("bytes ")?.split_once('/')?;
+    let (first, last) = range.split_once('-')?;
+    Some((first.parse().ok()?, last.parse().ok()?, whole.parse().ok()?))
 }

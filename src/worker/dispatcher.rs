@@ -84,7 +84,10 @@ pub async fn dispatch<W: Work>(work: Arc<W>, soft: CancellationToken, hard: Canc
                 }
             }
             () = sleep_until(running.poll_at) => running.fill(&work).await,
-            () = running.reap(&work), if !running.tasks.is_empty() => {
+            abandoned = running.reap(), if !running.tasks.is_empty() => {
+                if let Some(claim) = abandoned {
+                    work.abandoned(claim).await;
+                }
                 if running.backlog {
                     running.fill(&work).await;
                 }
@@ -98,7 +101,11 @@ pub async fn dispatch<W: Work>(work: Arc<W>, soft: CancellationToken, hard: Canc
     }
     while !running.tasks.is_empty() {
         tokio::select! {
-            () = running.reap(&work) => {}
+            abandoned = running.reap() => {
+                if let Some(claim) = abandoned {
+                    work.abandoned(claim).await;
+                }
+            }
             () = hard.cancelled() => break,
         }
     }
@@ -159,19 +166,17 @@ impl<W: Work> Running<W> {
         }
     }
 
-    /// Waits for one task to end.
-    async fn reap(&mut self, work: &Arc<W>) {
-        match self.tasks.join_next_with_id().await {
-            Some(Ok((id, ()))) => {
+    /// Waits for one task to end. Answers its claim where it panicked.
+    async fn reap(&mut self) -> Option<W::Claim> {
+        match self.tasks.join_next_with_id().await? {
+            Ok((id, ())) => {
                 self.claims.remove(&id);
+                None
             }
-            Some(Err(error)) => {
+            Err(error) => {
                 tracing::error!(worker = W::NAME, %error, "a task ended unasked");
-                if let Some(claim) = self.claims.remove(&error.id()) {
-                    work.abandoned(claim).await;
-                }
+                self.claims.remove(&error.id())
             }
-            None => {}
         }
     }
 }

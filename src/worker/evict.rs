@@ -25,8 +25,15 @@ pub async fn run(core: Arc<Core>, stop: CancellationToken) {
         }
         pause = jittered(ROUND);
         let waiting = core.budget.take_waiting();
-        let wanted = waiting.iter().map(|(size, _)| size).sum();
-        match evict(&core, wanted, |_| {}).await {
+        let wanted = waiting
+            .iter()
+            .fold(0, |sum: u64, (size, _)| sum.saturating_add(*size));
+        let wanted = wanted.min(core.budget.max_size());
+        let evicted = tokio::select! {
+            evicted = evict(&core, wanted, |_| {}) => evicted,
+            () = stop.cancelled() => return,
+        };
+        match evicted {
             Ok(Evicted { files: 0, .. }) if core.budget.shortfall(wanted) > 0 => {
                 // Dropping the senders tells those who wait that nothing can go.
             }

@@ -16,6 +16,7 @@ use crate::db::download::{Claim, LeftBehind};
 use crate::db::url::UrlRow;
 use crate::debian::naming::Naming;
 use crate::debian::url::RepoUrl;
+use crate::store::disk::Temp;
 use crate::store::flight::{Flight, Refusal, State};
 use crate::store::hot::Entry;
 use crate::store::incoming::hash_file;
@@ -68,7 +69,8 @@ impl Work for FetchFile {
     }
 
     fn born_leased(&self) -> (Vec<Claim>, bool) {
-        self.core.take_wanted()
+        let wanted = self.core.take_wanted();
+        (wanted.born_leased, wanted.others)
     }
 
     async fn claim(&self, free: usize) -> Result<Vec<Claim>, DbError> {
@@ -86,27 +88,19 @@ impl Work for FetchFile {
         let (flight, _) = self.core.flights.join(&claim.url);
         let outcome = match RepoUrl::parse(&claim.url) {
             Ok(url) => self.fetch(&claim, &url, &flight).await,
-            Err(error) => Ok(Outcome::Refused(Core::own_fault(&error.to_string()))),
+            Err(error) => Ok(Outcome::Refused(Refusal::own_fault(&error.to_string()))),
         };
         let outcome = outcome.unwrap_or_else(|error| {
             tracing::error!(url = claim.url, %error, "a download goes on without the cache");
             Outcome::Uncached
         });
-        if let Err(error) = self.settle(&claim, &flight, outcome).await {
-            tracing::error!(url = claim.url, %error, "the end of a download can't be written down");
-            self.core.flights.land(&flight, State::Uncached);
-        }
+        self.land(claim, &flight, outcome).await;
     }
 
     async fn abandoned(&self, claim: Claim) {
         let (flight, _) = self.core.flights.join(&claim.url);
-        let refusal = Core::own_fault("the download failed inside aptmesh; its log says more");
-        if let Err(error) = self
-            .settle(&claim, &flight, Outcome::Refused(refusal))
-            .await
-        {
-            tracing::error!(url = claim.url, %error, "an abandoned download can't be given back");
-        }
+        let refusal = Refusal::own_fault("the download failed inside aptmesh; its log says more");
+        self.land(claim, &flight, Outcome::Refused(refusal)).await;
     }
 
     async fn next_in(&self) -> Result<Option<Duration>, DbError> {
@@ -115,6 +109,10 @@ impl Work for FetchFile {
     }
 
     async fn upkeep(&self, running: &[i64]) -> Result<(), DbError> {
+        for claim in self.core.unsettled() {
+            self.core.db.drop_download(&claim).await?;
+            self.core.settled(&claim);
+        }
         let now = self.core.now();
         let until = now + self.core.download_limits.lease;
         let lost = self.core.db.renew_downloads(running, now, until).await?;
@@ -130,6 +128,17 @@ impl Work for FetchFile {
 }
 
 impl FetchFile {
+    /// Writes how it ended and tells who waits. Where it can't be written, the
+    /// row goes on saying that it runs; until that is mended, its address is
+    /// served past the store.
+    async fn land(&self, claim: Claim, flight: &Flight, outcome: Outcome) {
+        if let Err(error) = self.settle(&claim, flight, outcome).await {
+            tracing::error!(url = claim.url, %error, "the end of a download can't be written down");
+            self.core.add_unsettled(claim);
+            self.core.flights.land(flight, State::Uncached);
+        }
+    }
+
     async fn fetch(
         &self,
         claim: &Claim,
@@ -160,7 +169,7 @@ impl FetchFile {
             }
         }
         Ok(Outcome::Refused(refusal.unwrap_or_else(|| {
-            Core::own_fault("the mirror has no origins")
+            Refusal::own_fault("the mirror has no origins")
         })))
     }
 
@@ -179,28 +188,25 @@ impl FetchFile {
         url: &RepoUrl,
         left: &LeftBehind,
     ) -> Result<Option<Arc<Entry>>, CoreError> {
-        let path = self.core.disk.temp_path(&left.temp);
+        let temp = Temp::named(&self.core.disk, left.temp.clone());
+        let path = self.core.disk.temp_path(temp.name());
         let hashed = tokio::task::spawn_blocking(move || {
             let file = std::fs::File::open(path)?;
             let hashed = hash_file(&file)?;
             file.sync_data()?;
             std::io::Result::Ok(hashed)
         });
-        let whole = match hashed.await {
-            Ok(Ok((sha256, size))) if size == left.size => sha256,
-            _ => {
-                self.core.disk.drop_temp(&left.temp);
-                return Ok(None);
-            }
+        let Ok(Ok((whole, size))) = hashed.await else {
+            return Ok(None);
         };
-        if let Naming::ByHash(named) = Naming::of(url.path())
-            && !named.may_be(&whole)
-        {
-            self.core.disk.drop_temp(&left.temp);
+        let as_named = match Naming::of(url.path()) {
+            Naming::ByHash(named) => named.is_sha256(&whole),
+            Naming::Pool | Naming::Mutable => true,
+        };
+        if size != left.size || !as_named {
             return Ok(None);
         }
         let Ok(room) = self.core.budget.promise(left.size).await else {
-            self.core.disk.drop_temp(&left.temp);
             return Ok(None);
         };
         let row = UrlRow {
@@ -213,10 +219,7 @@ impl FetchFile {
             checked_at: 0,
             index_changed_at: 0,
         };
-        let placed = self
-            .core
-            .place(left.temp.clone(), row, claim.id, claim.lease)
-            .await?;
+        let placed = self.core.place(temp, row, claim.id, claim.lease).await?;
         Ok(placed.map(|(entry, new)| {
             if new {
                 room.keep(entry.size);
@@ -235,7 +238,7 @@ impl FetchFile {
         let asked = self.upstream.ask(&Method::GET, origin, &conditions).await;
         let answer = match asked {
             Ok(answer) => answer,
-            Err(error) => return Ok(self.failed(origin, &error).await),
+            Err(error) => return Ok(self.failed(errand, origin, &error).await),
         };
         match (answer.status, &errand.stored) {
             (StatusCode::OK, _) => {
@@ -246,7 +249,7 @@ impl FetchFile {
                 self.answered(origin).await;
                 Ok(Outcome::Unchanged(Arc::clone(entry), asked_at))
             }
-            (status, _) => Ok(self.refused(origin, status).await),
+            (status, _) => Ok(self.refused(errand, origin, status).await),
         }
     }
 
@@ -268,7 +271,12 @@ impl FetchFile {
             Received::Stored(entry) => Ok(Outcome::Stored(entry)),
             Received::Same(entry) => Ok(Outcome::Unchanged(entry, asked_at)),
             Received::Uncached => Ok(Outcome::Uncached),
-            Received::Failed(origin, error) => Ok(self.outage(&origin, &error, 502).await),
+            // One file that does not come right says little of its origin.
+            Received::Failed(reason) => Ok(Outcome::Refused(Refusal {
+                status: 502,
+                reason,
+                stale_may_serve: true,
+            })),
         }
     }
 
@@ -287,11 +295,15 @@ impl FetchFile {
         self.core.ring(None);
     }
 
-    async fn failed(&self, origin: &RepoUrl, error: &UpstreamError) -> Outcome {
+    async fn failed(
+        &self,
+        errand: &Errand<'_>,
+        origin: &RepoUrl,
+        error: &UpstreamError,
+    ) -> Outcome {
         if error.is_outage() {
-            return self
-                .outage(origin, &error.to_string(), error.status())
-                .await;
+            let (reason, status) = (error.to_string(), error.status());
+            return self.outage(errand, origin, &reason, status).await;
         }
         Outcome::Refused(Refusal {
             status: error.status(),
@@ -300,10 +312,10 @@ impl FetchFile {
         })
     }
 
-    async fn refused(&self, origin: &RepoUrl, status: StatusCode) -> Outcome {
+    async fn refused(&self, errand: &Errand<'_>, origin: &RepoUrl, status: StatusCode) -> Outcome {
         let reason = format!("{} answered {status}", origin.origin());
         if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-            return self.outage(origin, &reason, 502).await;
+            return self.outage(errand, origin, &reason, 502).await;
         }
         self.answered(origin).await;
         let told = if status.is_client_error() {
@@ -318,20 +330,31 @@ impl FetchFile {
         })
     }
 
-    async fn outage(&self, origin: &RepoUrl, error: &str, status: u16) -> Outcome {
-        let row = self
-            .core
-            .health
-            .failed(origin.origin(), error, self.core.now());
-        if row.failures == 1 {
-            tracing::warn!(
-                origin = origin.origin(),
-                error,
-                "the origin fails; stored copies are served"
-            );
-        }
-        if let Err(error) = self.core.db.mirror_failed(&row).await {
-            tracing::warn!(%error, "an origin's failure can't be written down");
+    /// An origin does not answer. It is spared for a while where that helps:
+    /// where there is a stored copy or another origin. (Any host that a client
+    /// mistypes is an origin, too.)
+    async fn outage(
+        &self,
+        errand: &Errand<'_>,
+        origin: &RepoUrl,
+        error: &str,
+        status: u16,
+    ) -> Outcome {
+        if errand.stored.is_some() || self.core.mirrors.origins(errand.url).len() > 1 {
+            let row = self
+                .core
+                .health
+                .failed(origin.origin(), error, self.core.now());
+            if row.failures == 1 {
+                tracing::warn!(
+                    origin = origin.origin(),
+                    error,
+                    "the origin fails; it is spared for a while"
+                );
+            }
+            if let Err(error) = self.core.db.mirror_failed(&row).await {
+                tracing::warn!(%error, "an origin's failure can't be written down");
+            }
         }
         Outcome::Refused(Refusal {
             status,
@@ -350,7 +373,7 @@ impl FetchFile {
     ) -> Result<(), CoreError> {
         let db = &self.core.db;
         let state = match outcome {
-            Outcome::Stored(entry) => State::Stored(entry),
+            Outcome::Stored(entry) => State::Fetched(entry),
             Outcome::Unchanged(entry, asked_at) => {
                 db.finish_unchanged(&claim.url, claim.id, claim.lease, asked_at)
                     .await?;

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::header::{CONTENT_LENGTH, CONTENT_RANGE, IF_RANGE, RANGE, TRANSFER_ENCODING};
+use axum::http::header::{CONTENT_LENGTH, IF_RANGE, RANGE, TRANSFER_ENCODING};
 use futures_util::poll;
 
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
@@ -17,7 +17,7 @@ use crate::debian::naming::{NamedHash, Naming};
 use crate::debian::url::RepoUrl;
 use crate::meter::Kind;
 use crate::store::budget::Room;
-use crate::store::disk::Disk;
+use crate::store::disk::Temp;
 use crate::store::flight::State;
 use crate::store::growing::{Break, End, Growing};
 use crate::store::hot::{Described, Entry};
@@ -55,13 +55,13 @@ pub(super) enum Received {
     Same(Arc<Entry>),
     /// It can't be kept.
     Uncached,
-    /// It never came whole; who is to blame, and for what.
-    Failed(RepoUrl, String),
+    /// It never came whole, or not right, and why.
+    Failed(String),
 }
 
 /// Why a body did not come whole.
 enum Cut {
-    Origin(RepoUrl, String),
+    Origin(String),
     /// The writer gave up; it says why when it is finished.
     Writer,
     NoRoom,
@@ -87,12 +87,7 @@ impl Receiver<'_> {
         let Ok(room) = self.core.budget.promise(total.unwrap_or(STEP)).await else {
             return Ok(Received::Uncached);
         };
-        let temp = Disk::temp_name();
-        let received = self.fill(origin, answer, total, room, &temp).await;
-        if !matches!(received, Ok(Received::Stored(_))) {
-            self.core.disk.drop_temp(&temp);
-        }
-        received
+        self.fill(origin, answer, total, room).await
     }
 
     async fn fill(
@@ -101,16 +96,18 @@ impl Receiver<'_> {
         answer: Answer,
         total: Option<u64>,
         mut room: Room,
-        temp: &str,
     ) -> Result<Received, CoreError> {
+        let temp = Temp::new(&self.core.disk);
         // On its way to the database while the file is made.
-        let mut noted = Box::pin(self.note(temp, total));
+        let mut noted = Box::pin(self.note(temp.name(), total));
         let noted_already = poll!(noted.as_mut()).is_ready();
-        let file = match self.core.disk.create_temp(temp) {
+        let file = match temp.create() {
             Ok(file) => file,
             Err(error) => {
                 tracing::warn!(%error, "no file can be made in the cache: bodies pass through uncached");
-                noted.await;
+                if !noted_already {
+                    noted.await;
+                }
                 return Ok(Received::Uncached);
             }
         };
@@ -150,7 +147,7 @@ impl Receiver<'_> {
                     origin = origin.origin(),
                     "wrong bytes are not kept"
                 );
-                Ok(Received::Failed(origin.clone(), why))
+                Ok(Received::Failed(why))
             }
             (Ok(()), Ok(_)) if !provable => {
                 growing.proved();
@@ -166,14 +163,14 @@ impl Receiver<'_> {
                 growing.end(End::Whole);
                 placed
             }
-            (Err(Cut::Origin(origin, why)), _) => {
+            (Err(Cut::Origin(why)), _) => {
                 growing.end(End::Broken(Break::Upstream));
-                Ok(Received::Failed(origin, why))
+                Ok(Received::Failed(why))
             }
             (_, Err(error @ (WriteError::Changed | WriteError::TooLong(_)))) => {
                 growing.end(End::Broken(Break::Upstream));
                 tracing::warn!(url = self.errand.url.key(), %error, "a download is given up");
-                Ok(Received::Failed(origin.clone(), error.to_string()))
+                Ok(Received::Failed(error.to_string()))
             }
             (Err(Cut::NoRoom | Cut::Writer) | Ok(()), error) => {
                 if let Err(error) = error {
@@ -217,7 +214,7 @@ impl Receiver<'_> {
 
     async fn place(
         &self,
-        temp: &str,
+        temp: Temp,
         sha256: [u8; 32],
         size: u64,
         room: Room,
@@ -233,12 +230,7 @@ impl Receiver<'_> {
         };
         let placed = self
             .core
-            .place(
-                temp.to_owned(),
-                row,
-                self.errand.claim.id,
-                self.errand.claim.lease,
-            )
+            .place(temp, row, self.errand.claim.id, self.errand.claim.lease)
             .await?;
         let Some((entry, new)) = placed else {
             return Ok(Received::Uncached);
@@ -294,7 +286,7 @@ impl Receiver<'_> {
             }
             answer = loop {
                 let Some(pause) = pauses.next() else {
-                    return Err(Cut::Origin(origin.clone(), why));
+                    return Err(Cut::Origin(why));
                 };
                 tokio::time::sleep(*pause).await;
                 match self.ask_rest(origin, at, total).await {
@@ -342,18 +334,17 @@ impl Receiver<'_> {
             .ask(&Method::GET, origin, &headers)
             .await
             .ok()?;
-        match answer.status {
-            StatusCode::PARTIAL_CONTENT => {
-                let (start, whole) = answer.header(CONTENT_RANGE).and_then(parse_content_range)?;
-                let fits = start == at
-                    && total.is_none_or(|total| whole.is_none_or(|whole| whole == total));
-                fits.then_some(Rest::From(answer))
-            }
-            StatusCode::OK => {
-                (total.is_none() || length_of(&answer) == total).then_some(Rest::All(answer))
-            }
-            _ => None,
+        let (etag, modified) = (
+            self.said.upstream_etag.as_deref(),
+            self.said.upstream_last_modified.as_deref(),
+        );
+        if answer.is_rest(at, total, etag, modified) {
+            return Some(Rest::From(answer));
         }
+        let all = answer.status == StatusCode::OK
+            && answer.is_version(etag, modified)
+            && (total.is_none() || length_of(&answer) == total);
+        all.then_some(Rest::All(answer))
     }
 }
 
@@ -373,11 +364,4 @@ fn is_chunked(answer: &Answer) -> bool {
     answer
         .header(TRANSFER_ENCODING)
         .is_some_and(|coding| coding.eq_ignore_ascii_case("chunked"))
-}
-
-/// First byte and complete length of `bytes FIRST-LAST/LENGTH` (RFC 9110 §14.4).
-fn parse_content_range(text: &str) -> Option<(u64, Option<u64>)> {
-    let (range, length) = text.strip_prefix("bytes ")?.split_once('/')?;
-    let first = range.split_once('-')?.0.parse().ok()?;
-    Some((first, length.parse().ok()))
 }

@@ -12,7 +12,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::clock::Millis;
 use crate::core::{Core, CoreError};
-use crate::debian::naming::from_hex;
 
 /// Sweeps once.
 pub async fn run(core: Arc<Core>, started: Millis, stop: CancellationToken) {
@@ -48,12 +47,7 @@ pub async fn sweep(core: &Arc<Core>, started: Millis) -> Result<u64, CoreError> 
         let names = tokio::task::spawn_blocking(move || disk.bodies_in(folder, started))
             .await
             .map_err(std::io::Error::other)??;
-        for name in core.db.unknown_hashes(&names).await? {
-            if let Some(sha256) = from_hex(&name) {
-                core.disk.remove_body(&sha256);
-                removed += 1;
-            }
-        }
+        removed += core.sweep(&names).await?;
     }
     Ok(removed)
 }

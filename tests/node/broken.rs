@@ -125,7 +125,8 @@ fn a_file_shorter_than_it_says_is_never_cached() {
     let (node, origin, body) = served(Manner::dumb().claim_more(1000));
     for _ in 0..2 {
         let cut = node.try_get(&origin.url(DEB));
-        assert!(is_cut(&cut), "no visible end: {}", brief(&cut));
+        let told = cut.as_ref().is_ok_and(|answer| answer.status >= 500);
+        assert!(told || is_cut(&cut), "no visible end: {}", brief(&cut));
     }
     assert_eq!(node.number("/cache/files"), 0);
     assert!(node.copies_of(&body).is_empty() || node.number("/cache/bytes") == 0);

@@ -38,6 +38,34 @@ fn ten_pipelined_misses_come_in_order_though_the_first_is_the_slowest() {
 }
 
 #[test]
+fn pipelined_misses_cost_one_round_trip_to_the_mirror_and_not_one_each() {
+    let (origin, bodies) = origin_of(10);
+    origin.behave_all(Manner::good().delay(Duration::from_millis(200)));
+    let node = Node::start();
+    let mut client = node.connect();
+    let url = |index| origin.url(&path(index));
+    let ask = |index| Request::get(&url(index)).bytes();
+    let began = Instant::now();
+    // As apt does: the first alone, the others when its answer came.
+    client.send_raw(&ask(0)).unwrap();
+    client.answer(false).unwrap().expect(&bodies[0]);
+    client
+        .send_raw(&(1..10).flat_map(ask).collect::<Vec<u8>>())
+        .unwrap();
+    for body in &bodies[1..] {
+        let answer = client.answer(false).unwrap().expect(body);
+        assert!(answer.is_miss(), "{}", answer.cache_status());
+    }
+    let took = began.elapsed();
+    assert!(took < Duration::from_millis(1500), "{took:?}, one by one it is 2 s");
+    for index in 0..10 {
+        assert_eq!(origin.hits(&path(index)), 1);
+        assert!(node.get(&url(index)).is_hit());
+    }
+    assert_eq!(node.number("/cache/misses"), 10);
+}
+
+#[test]
 fn ten_pipelined_requests_of_all_kinds_come_in_order() {
     let (origin, bodies) = origin_of(10);
     let node = Node::start();

@@ -222,3 +222,17 @@ fn an_imported_deb_fetched_by_name_is_not_stored_twice() {
     node.settle(&origin.url(&path));
     node.until_number("/cache/files", 12);
 }
+
+#[test]
+fn import_into_a_full_cache_without_a_daemon_makes_room() {
+    let archive = Archive::new();
+    let (mut node, _origin) = holding();
+    node.stop();
+    let before = node.bytes_on_disk();
+    node.reconfigure(|config| config.max_size = format!("{before}"));
+    let one = archive.path("debian").join(archive.pool_path("hello"));
+    let output = node.cli(&["import", one.to_str().unwrap()]);
+    assert!(output.status.success(), "{}", shown(&output));
+    assert!(node.bytes_on_disk() <= before);
+    assert_eq!(node.copies_of(&std::fs::read(&one).unwrap()).len(), 1);
+}

@@ -64,6 +64,17 @@ fn encoded_slashes_and_questions_stay_data() {
 }
 
 #[test]
+fn queries_stay_as_they_are_signed() {
+    let signed = "http://h/a%2bb?d=attachment%3B+x%26y%2B&sig=a+b/c%3D";
+    let url = RepoUrl::parse(signed).unwrap();
+    assert_eq!(
+        url.key(),
+        "http://h/a+b?d=attachment%3B+x%26y%2B&sig=a+b/c%3D"
+    );
+    assert_eq!(url.wire(), signed);
+}
+
+#[test]
 fn redirects_are_seen_from_where_they_came() {
     let base = RepoUrl::parse("https://h:8443/a/b?x").unwrap();
     assert_eq!(base.join("c").unwrap().key(), "https://h:8443/a/c");
