@@ -18,7 +18,7 @@ use tokio::task::JoinHandle;
 use super::growing::Growing;
 use crate::debian::naming::NamedHash;
 
-/// Chunks between network and disk; one is 256 KiB at most, and this is what
+/// Chunks between network and disk; one is 512 KiB at most, and this is what
 /// a download takes of memory where the disk is slower than the network.
 const QUEUE: usize = 4;
 

@@ -33,7 +33,7 @@ const MAX_REDIRECTS: usize = 5;
 const IDLE: Duration = Duration::from_secs(30);
 
 /// The most that is read from an origin at once, in bytes.
-const CHUNK: usize = 256 * 1024;
+const CHUNK: usize = 512 * 1024;
 
 const AGENT: HeaderValue = HeaderValue::from_static(concat!("aptmesh/", env!("CARGO_PKG_VERSION")));
 

@@ -1,21 +1,13 @@
-//! One request on one connection, with a clock: what a single cold download feels like.
+//! One request on one connection: to warm a cache and to look at it.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
-/// An answer without its body, and when its parts came.
+/// An answer without its body.
 pub struct Answer {
     status: u16,
     head: String,
-    /// Bytes of body that arrived.
-    pub length: usize,
-    /// The first bytes of the body.
-    pub start: [u8; 64],
-    /// From before the connection was opened to the first byte of the body.
-    pub first_byte: Duration,
-    /// The same to the last byte.
-    pub total: Duration,
 }
 
 impl Answer {
@@ -26,11 +18,6 @@ impl Answer {
     /// Whether the cache had the file.
     pub fn is_hit(&self) -> bool {
         self.status == 200 && self.cache_status().contains("; hit")
-    }
-
-    /// Whether the file was fetched for this request.
-    pub fn is_miss(&self) -> bool {
-        self.cache_status().contains("fwd=miss")
     }
 
     fn cache_status(&self) -> &str {
@@ -70,7 +57,7 @@ pub fn wait_for(address: SocketAddr, path: &str, patience: Duration) -> Option<(
 }
 
 /// The request as every part of the bench sends it.
-pub fn request(method: &str, address: SocketAddr, path: &str) -> String {
+fn request(method: &str, address: SocketAddr, path: &str) -> String {
     format!(
         "{method} {path} HTTP/1.1\r\nHost: {address}\r\nUser-Agent: bench\r\nAccept: */*\r\n\r\n"
     )
@@ -78,7 +65,6 @@ pub fn request(method: &str, address: SocketAddr, path: &str) -> String {
 
 fn ask(address: SocketAddr, method: &str, path: &str) -> io::Result<Answer> {
     let mut buffer = vec![0; 256 * 1024];
-    let begin = Instant::now();
     let mut stream = TcpStream::connect(address)?;
     stream.set_read_timeout(Some(Duration::from_secs(30)))?;
     stream.write_all(request(method, address, path).as_bytes())?;
@@ -89,39 +75,20 @@ fn ask(address: SocketAddr, method: &str, path: &str) -> io::Result<Answer> {
     } else {
         content_length(&head)?
     };
-    let mut start = [0; 64];
-    let mut known = 0;
-    let mut note = |bytes: &[u8]| {
-        let wanted = bytes.len().min(start.len() - known);
-        start[known..known + wanted].copy_from_slice(&bytes[..wanted]);
-        known += wanted;
-    };
-    note(&buffer[end..read]);
-    let mut first_byte = (read > end).then(|| begin.elapsed());
     let mut received = read - end;
     while received < length {
         let count = stream.read(&mut buffer)?;
         if count == 0 {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        first_byte.get_or_insert_with(|| begin.elapsed());
-        note(&buffer[..count]);
         received += count;
     }
-    let total = begin.elapsed();
     let status = head
         .split(' ')
         .nth(1)
         .and_then(|word| word.parse().ok())
         .unwrap_or(0);
-    Ok(Answer {
-        status,
-        head,
-        length: received,
-        start,
-        first_byte: first_byte.unwrap_or(total),
-        total,
-    })
+    Ok(Answer { status, head })
 }
 
 /// Reads until the head is whole: the head, how much was read, and where the body begins in it.
@@ -144,14 +111,14 @@ fn read_head(stream: &mut TcpStream, buffer: &mut [u8]) -> io::Result<(String, u
 }
 
 /// Where the body begins, once the empty line is there.
-pub fn head_end(bytes: &[u8]) -> Option<usize> {
+fn head_end(bytes: &[u8]) -> Option<usize> {
     bytes
         .windows(4)
         .position(|window| window == b"\r\n\r\n")
         .map(|at| at + 4)
 }
 
-pub fn content_length(head: &str) -> io::Result<usize> {
+fn content_length(head: &str) -> io::Result<usize> {
     field(head, "content-length")
         .and_then(|value| value.parse().ok())
         .ok_or_else(|| io::Error::other(format!("no length in: {head}")))

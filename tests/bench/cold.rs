@@ -4,15 +4,15 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::Bench;
-use crate::client::{self, Answer};
+use crate::curl::{Download, download};
 use crate::files::{BIG, POOL, noise};
 use crate::paced::{Paced, start_of};
 use crate::table::{Bar, Pair, Row, Unit};
 
 /// One file fetched from its origin and through the node.
 struct Run {
-    direct: Answer,
-    ours: Answer,
+    direct: Download,
+    ours: Download,
 }
 
 impl Run {
@@ -37,8 +37,7 @@ pub fn measure_paced(bench: &Bench) -> Vec<Row> {
     let runs: Vec<_> = rounds(bench)
         .map(|round| {
             let name = format!("paced-{round}-{}.deb", nonce());
-            let start = start_of(&format!("{POOL}/{name}"));
-            fetch_both(bench, origin.address, &name, start, round)
+            fetch_both(bench, origin.address, &name, round)
         })
         .collect();
     let row = |work, bar, pairs| Row {
@@ -72,7 +71,7 @@ pub fn measure_unpaced(bench: &Bench) -> Row {
             let start = start_of(&name);
             content[..start.len()].copy_from_slice(&start);
             let _file = bench.ground.passing_file(&name, &content);
-            fetch_both(bench, bench.nginx.address, &name, start, round).total()
+            fetch_both(bench, bench.nginx.address, &name, round).total()
         })
         .collect();
     Row {
@@ -90,15 +89,18 @@ fn rounds(bench: &Bench) -> impl Iterator<Item = usize> {
     0..bench.options.rounds * 2
 }
 
-fn fetch_both(bench: &Bench, origin: SocketAddr, name: &str, start: [u8; 64], round: usize) -> Run {
+fn fetch_both(bench: &Bench, origin: SocketAddr, name: &str, round: usize) -> Run {
     let direct_path = format!("{POOL}/{name}");
     let path = format!("/{origin}{direct_path}");
-    let direct = || checked(client::fetch(origin, &direct_path), start);
+    let direct = || download(origin, &direct_path);
     let ours = || {
-        let answer = checked(client::fetch(bench.node.address, &path), start);
-        assert!(answer.is_miss(), "{path} was not cold");
+        let ours = download(bench.node.address, &path);
+        assert!(
+            ours.cache_status.contains("fwd=miss"),
+            "{path} was not cold"
+        );
         bench.node.wait_until_cached(&path);
-        answer
+        ours
     };
     // Who goes first changes, so that a drift of the machine favours neither.
     if round.is_multiple_of(2) {
@@ -114,12 +116,6 @@ fn fetch_both(bench: &Bench, origin: SocketAddr, name: &str, start: [u8; 64], ro
             ours,
         }
     }
-}
-
-/// The answer, when it is the file that was asked for.
-fn checked(answer: Answer, start: [u8; 64]) -> Answer {
-    assert_eq!((answer.length, answer.start), (BIG, start));
-    answer
 }
 
 /// Makes names new in each run of a row, were it measured twice.

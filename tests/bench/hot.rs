@@ -7,9 +7,8 @@ use crate::Bench;
 use crate::client;
 use crate::files::POOL;
 use crate::load::{Burst, Load};
-use crate::options::{Options, Work};
+use crate::options::Work;
 use crate::table::{Bar, Pair, Row, Unit};
-use crate::wrk;
 
 struct Spec {
     work: &'static str,
@@ -70,7 +69,6 @@ impl Side {
             address,
             process,
             path: path.to_owned(),
-            request: client::request("GET", address, path),
             connections: spec.connections,
             depth: spec.depth,
         };
@@ -80,27 +78,15 @@ impl Side {
         }
     }
 
-    fn burst(&mut self, options: &Options) {
+    fn burst(&mut self) {
         // What the server still does for the clients that just left is not this burst's.
         std::thread::sleep(Duration::from_millis(50));
-        let burst = if options.wrk {
-            wrk::burst(&self.load)
-        } else {
-            self.load.burst(options.burst)
-        };
-        self.bursts.push(burst);
+        self.bursts.push(self.load.burst());
     }
 
-    /// How many cores a burst took: where the load takes all of its threads, the figures say more of it than of a server.
-    fn cores(&self) -> String {
-        let mean = |part: fn(&Burst) -> f64| {
-            self.bursts.iter().map(part).sum::<f64>() / self.bursts.len() as f64
-        };
-        format!(
-            "server {:.2}, load {:.2}",
-            mean(|burst| burst.server),
-            mean(|burst| burst.generator)
-        )
+    /// How many cores the server took.
+    fn cores(&self) -> f64 {
+        self.bursts.iter().map(|burst| burst.server).sum::<f64>() / self.bursts.len() as f64
     }
 }
 
@@ -121,11 +107,11 @@ pub fn measure(bench: &Bench, work: Work) -> Row {
             [&mut theirs, &mut ours]
         };
         for side in order {
-            side.burst(&bench.options);
+            side.burst();
         }
     }
     eprintln!(
-        "  cores taken, aptmesh: {}; nginx: {}",
+        "  cores taken, aptmesh: {:.2}; nginx: {:.2}",
         ours.cores(),
         theirs.cores()
     );

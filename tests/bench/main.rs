@@ -8,7 +8,6 @@
 //! cargo bench --bench beside_nginx -- --only small-32 --rounds 9
 //! cargo bench --bench beside_nginx -- --quick
 //! cargo bench --bench beside_nginx -- --markdown
-//! cargo bench --bench beside_nginx -- --wrk          # another load generator for the cached files
 //! ```
 #![allow(
     missing_docs,
@@ -24,6 +23,7 @@
 mod apt;
 mod client;
 mod cold;
+mod curl;
 mod files;
 mod hot;
 mod load;
@@ -33,7 +33,6 @@ mod options;
 mod paced;
 mod table;
 mod usage;
-mod wrk;
 
 use std::process::ExitCode;
 

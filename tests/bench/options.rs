@@ -1,7 +1,5 @@
 //! The bench's own command line.
 
-use std::time::Duration;
-
 /// One line of the table of figures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Work {
@@ -51,11 +49,7 @@ pub struct Options {
     only: Vec<Work>,
     /// Alternating pairs a row.
     pub rounds: usize,
-    /// How long one burst of load is counted.
-    pub burst: Duration,
     pub markdown: bool,
-    /// Let wrk make the load of cached files, in bursts of a second.
-    pub wrk: bool,
 }
 
 impl Options {
@@ -63,13 +57,12 @@ impl Options {
     pub fn parse(mut words: impl Iterator<Item = String>) -> Result<Self, String> {
         let mut only = Vec::new();
         let mut rounds = None;
-        let (mut quick, mut markdown, mut wrk) = (false, false, false);
+        let (mut quick, mut markdown) = (false, false);
         while let Some(word) = words.next() {
             match word.as_str() {
                 "--bench" => {}
                 "--quick" => quick = true,
                 "--markdown" => markdown = true,
-                "--wrk" => wrk = true,
                 "--only" => only.push(work(&words.next().unwrap_or_default())?),
                 "--rounds" => rounds = Some(count(&words.next().unwrap_or_default())?),
                 _ => return Err(usage(&format!("unknown option `{word}`"))),
@@ -77,14 +70,8 @@ impl Options {
         }
         Ok(Self {
             only,
-            rounds: rounds.unwrap_or(if quick { 3 } else { 15 }),
-            burst: Duration::from_millis(match (wrk, quick) {
-                (true, _) => 1000,
-                (false, true) => 300,
-                (false, false) => 500,
-            }),
+            rounds: rounds.unwrap_or(if quick { 3 } else { 11 }),
             markdown,
-            wrk,
         })
     }
 
@@ -114,7 +101,7 @@ fn count(text: &str) -> Result<usize, String> {
 fn usage(mistake: &str) -> String {
     let names: Vec<_> = Work::ALL.map(Work::name).into();
     format!(
-        "{mistake}\nusage: [--only NAME]... [--rounds N] [--quick] [--wrk] [--markdown]\nnames: {}",
+        "{mistake}\nusage: [--only NAME]... [--rounds N] [--quick] [--markdown]\nnames: {}",
         names.join(" ")
     )
 }

@@ -171,10 +171,9 @@ impl Table {
     pub fn new(options: &Options, nginx: &str) -> Self {
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
         let conditions = format!(
-            "{nginx}, {cores} cores shared by servers and load{}; medians of {} alternating bursts of {} s.",
-            if options.wrk { " (wrk)" } else { "" },
-            options.rounds,
-            options.burst.as_secs_f64()
+            "{nginx}, {cores} cores shared by servers and load; load on cached files by wrk with one thread, cold files by \
+             curl and apt-get; medians of {} alternating pairs.",
+            options.rounds
         );
         Self {
             conditions,

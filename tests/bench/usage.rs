@@ -3,11 +3,6 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// Of all threads of a process.
-pub fn process(process: u32) -> f64 {
-    tasks(process).iter().map(|task| on_cpu(task)).sum()
-}
-
 /// Of a process and its children.
 pub fn tree(process: u32) -> f64 {
     tasks(process)

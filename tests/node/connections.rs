@@ -57,7 +57,10 @@ fn pipelined_misses_cost_one_round_trip_to_the_mirror_and_not_one_each() {
         assert!(answer.is_miss(), "{}", answer.cache_status());
     }
     let took = began.elapsed();
-    assert!(took < Duration::from_millis(1500), "{took:?}, one by one it is 2 s");
+    assert!(
+        took < Duration::from_millis(1500),
+        "{took:?}, one by one it is 2 s"
+    );
     for index in 0..10 {
         assert_eq!(origin.hits(&path(index)), 1);
         assert!(node.get(&url(index)).is_hit());
