@@ -12,3 +12,6 @@ pub mod growing;
 pub mod hot;
 pub mod incoming;
 pub mod mapped;
+
+#[cfg(test)]
+mod tests;

@@ -16,12 +16,12 @@ use crate::db::url::UrlRow;
 use crate::debian::naming::{NamedHash, Naming};
 use crate::debian::url::RepoUrl;
 use crate::meter::Kind;
-use crate::store::budget::Room;
+use crate::store::budget::{NoRoom, Room};
 use crate::store::disk::Temp;
 use crate::store::flight::State;
 use crate::store::growing::{Break, End, Growing};
 use crate::store::hot::{Described, Entry};
-use crate::store::incoming::{Incoming, WriteError};
+use crate::store::incoming::{Incoming, Received as Arrived, WriteError};
 use crate::store::mapped::MappedFile;
 use crate::upstream::{Answer, Upstream};
 use crate::validators::Validators;
@@ -67,6 +67,16 @@ enum Cut {
     NoRoom,
 }
 
+/// One body on its way in.
+struct Body<'a> {
+    temp: Temp,
+    growing: Arc<Growing>,
+    /// Whether it can be told from one that was cut short.
+    provable: bool,
+    /// The stored copy that it may be the same as.
+    compared: Option<&'a Arc<Entry>>,
+}
+
 /// Receives one answer.
 pub(super) struct Receiver<'a> {
     pub core: &'a Arc<Core>,
@@ -99,7 +109,7 @@ impl Receiver<'_> {
     ) -> Result<Received, CoreError> {
         let temp = Temp::new(&self.core.disk);
         // On its way to the database while the file is made.
-        let mut noted = Box::pin(self.note(temp.name(), total));
+        let mut noted = Box::pin(self.note(temp.name().to_owned(), total));
         let noted_already = poll!(noted.as_mut()).is_ready();
         let file = match temp.create() {
             Ok(file) => file,
@@ -113,73 +123,87 @@ impl Receiver<'_> {
         };
         let growing = Growing::new(Described::new(&self.said), total, MappedFile::new(file));
         let named = self.named();
-        // A body that ends with its connection can't be told from one cut
-        // short, unless its name says what it should be.
-        let provable = total.is_some() || is_chunked(&answer) || named.is_some();
         let incoming = Incoming::start(Arc::clone(&growing), named.clone());
-        let compared = self.worth_comparing(total);
-        if compared.is_none() {
-            self.errand
-                .flight
-                .tell(State::Streaming(Arc::clone(&growing)));
+        let body = Body {
+            temp,
+            // A body that ends with its connection can't be told from one cut
+            // short, unless its name says what it should be.
+            provable: total.is_some() || is_chunked(&answer) || named.is_some(),
+            compared: self.worth_comparing(total),
+            growing,
+        };
+        if body.compared.is_none() {
+            let streaming = State::Streaming(Arc::clone(&body.growing));
+            self.errand.flight.tell(streaming);
         }
         let noted = async {
             if !noted_already {
                 noted.await;
             }
-            growing.noted();
+            body.growing.noted();
             if named.is_none() {
-                growing.proved();
+                body.growing.proved();
             }
         };
         let pumped = self.pump(origin, answer, total, &mut room, &incoming);
         let ((), pumped) = tokio::join!(noted, pumped);
         let finished = incoming.finish_if(pumped.is_ok()).await;
         match (pumped, finished) {
-            (Ok(()), Ok(bytes)) if !bytes.as_named => {
-                growing.end(End::Broken(Break::Wrong));
-                let why = format!(
-                    "{} sent bytes that do not have the hash in the file's name",
-                    origin.origin()
-                );
-                tracing::warn!(
-                    url = self.errand.url.key(),
-                    origin = origin.origin(),
-                    "wrong bytes are not kept"
-                );
-                Ok(Received::Failed(why))
-            }
-            (Ok(()), Ok(_)) if !provable => {
-                growing.proved();
-                growing.end(End::Whole);
-                Ok(Received::Uncached)
-            }
-            (Ok(()), Ok(bytes)) => {
-                if let Some(stored) = compared.filter(|stored| stored.sha256 == bytes.sha256) {
-                    return Ok(Received::Same(Arc::clone(stored)));
-                }
-                let placed = self.place(temp, bytes.sha256, bytes.size, room).await;
-                growing.proved();
-                growing.end(End::Whole);
-                placed
-            }
+            (Ok(()), Ok(bytes)) => self.whole(body, room, &bytes).await,
             (Err(Cut::Origin(why)), _) => {
-                growing.end(End::Broken(Break::Upstream));
+                body.growing.end(End::Broken(Break::Upstream));
                 Ok(Received::Failed(why))
             }
             (_, Err(error @ (WriteError::Changed | WriteError::TooLong(_)))) => {
-                growing.end(End::Broken(Break::Upstream));
+                body.growing.end(End::Broken(Break::Upstream));
                 tracing::warn!(url = self.errand.url.key(), %error, "a download is given up");
                 Ok(Received::Failed(error.to_string()))
             }
-            (Err(Cut::NoRoom | Cut::Writer) | Ok(()), error) => {
-                if let Err(error) = error {
-                    tracing::warn!(url = self.errand.url.key(), %error, "a body passes through uncached");
-                }
-                growing.end(End::Broken(Break::StoreFull));
+            (pumped, finished) => {
+                let no_room = matches!(pumped, Err(Cut::NoRoom));
+                let why = finished
+                    .err()
+                    .filter(|_| !no_room)
+                    .map(|error| error.to_string());
+                let why = why.unwrap_or_else(|| NoRoom.to_string());
+                tracing::warn!(
+                    url = self.errand.url.key(),
+                    why,
+                    "a body passes through uncached"
+                );
+                body.growing.end(End::Broken(Break::StoreFull));
                 Ok(Received::Uncached)
             }
         }
+    }
+
+    /// Everything came and is durable: it is kept if it is what it should be.
+    async fn whole(
+        &self,
+        body: Body<'_>,
+        room: Room,
+        bytes: &Arrived,
+    ) -> Result<Received, CoreError> {
+        let growing = body.growing;
+        if !bytes.as_named {
+            growing.end(End::Broken(Break::Wrong));
+            tracing::warn!(url = self.errand.url.key(), "wrong bytes are not kept");
+            return Ok(Received::Failed(format!(
+                "{} has bytes that do not have the hash in the file's name",
+                self.errand.url
+            )));
+        }
+        if let Some(stored) = body.compared.filter(|stored| stored.sha256 == bytes.sha256) {
+            return Ok(Received::Same(Arc::clone(stored)));
+        }
+        let received = if body.provable {
+            self.place(body.temp, bytes, room).await
+        } else {
+            Ok(Received::Uncached)
+        };
+        growing.proved();
+        growing.end(End::Whole);
+        received
     }
 
     fn named(&self) -> Option<NamedHash> {
@@ -197,7 +221,7 @@ impl Receiver<'_> {
         })
     }
 
-    async fn note(&self, temp: &str, size: Option<u64>) {
+    async fn note(&self, temp: String, size: Option<u64>) {
         let Some(size) = size else {
             return;
         };
@@ -205,20 +229,15 @@ impl Receiver<'_> {
         if let Err(error) = self
             .core
             .db
-            .note_answer(id, lease, temp, size, &self.said)
+            .note_answer(id, lease, &temp, size, &self.said)
             .await
         {
             tracing::warn!(url = self.errand.url.key(), %error, "a download can't be noted and would not survive a crash");
         }
     }
 
-    async fn place(
-        &self,
-        temp: Temp,
-        sha256: [u8; 32],
-        size: u64,
-        room: Room,
-    ) -> Result<Received, CoreError> {
+    async fn place(&self, temp: Temp, bytes: &Arrived, room: Room) -> Result<Received, CoreError> {
+        let (sha256, size) = (bytes.sha256, bytes.size);
         let row = UrlRow {
             url: self.errand.url.key().to_owned(),
             file_id: 0,

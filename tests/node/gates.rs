@@ -246,3 +246,20 @@ fn raw_bytes_that_are_no_request_end_in_400_or_a_close() {
         node.get("/healthz").expect_status(200);
     }
 }
+
+#[test]
+fn credentials_stay_with_the_host_they_were_given_to() {
+    let (door, store) = (Origin::start(), Origin::start());
+    let body = noise(77, 3000);
+    store.put(DEB, &body);
+    door.behave(DEB, Manner::redirect(&store.url(DEB)));
+    let node = Node::start();
+    let request = Request::get(&door.url(DEB)).header("Authorization", "Basic c2VjcmV0");
+    node.ask(&request).expect(&body);
+    assert_eq!(
+        door.seen(DEB)[0].header("Authorization"),
+        Some("Basic c2VjcmV0")
+    );
+    assert_eq!(store.seen(DEB)[0].header("Authorization"), None);
+    assert_eq!(node.number("/cache/files"), 0, "not shared with others");
+}

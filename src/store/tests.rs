@@ -1,0 +1,164 @@
+//! Bodies on their way in, on a real disk.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+
+use super::disk::{Disk, Temp};
+use super::growing::{Break, End, Growing, ReadError};
+use super::hot::Described;
+use super::incoming::{Incoming, WriteError};
+use super::mapped::MappedFile;
+use crate::debian::naming::NamedHash;
+use crate::validators::Validators;
+
+struct Ground {
+    _folder: tempfile::TempDir,
+    temp: Temp,
+    growing: Arc<Growing>,
+}
+
+fn ground(total: Option<u64>) -> Ground {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = Arc::new(Disk::open(folder.path()).unwrap());
+    let temp = Temp::new(&disk);
+    let described = Described::new(&Validators::default());
+    let growing = Growing::new(described, total, MappedFile::new(temp.create().unwrap()));
+    Ground {
+        _folder: folder,
+        temp,
+        growing,
+    }
+}
+
+async fn read_all(growing: &Arc<Growing>, start: u64) -> Result<Vec<u8>, ReadError> {
+    let (mut reader, mut bytes) = (growing.reader(start, None), Vec::new());
+    while let Some(frame) = reader.next().await? {
+        bytes.extend_from_slice(&frame);
+    }
+    Ok(bytes)
+}
+
+#[tokio::test]
+async fn the_last_byte_is_kept_back_until_the_body_is_noted_and_proved() {
+    let ground = ground(Some(5));
+    let incoming = Incoming::start(Arc::clone(&ground.growing), None);
+    incoming.push(Bytes::from_static(b"hello")).await;
+    let received = incoming.finish_if(true).await.unwrap();
+    assert_eq!(received.size, 5);
+    assert_eq!(ground.growing.progress().len, 0, "not even noted");
+    ground.growing.noted();
+    assert_eq!(ground.growing.progress().len, 4);
+    ground.growing.proved();
+    assert_eq!(read_all(&ground.growing, 1).await.unwrap(), b"ello");
+}
+
+#[tokio::test]
+async fn a_second_coming_must_bring_the_same_bytes() {
+    for (again, right) in [
+        ("hello world", true),
+        ("hellO world", false),
+        ("hel", false),
+    ] {
+        let ground = ground(None);
+        let incoming = Incoming::start(Arc::clone(&ground.growing), None);
+        incoming.push(Bytes::from_static(b"hello ")).await;
+        incoming.rewind().await;
+        for byte in again.bytes() {
+            incoming.push(Bytes::from(vec![byte])).await;
+        }
+        match incoming.finish_if(true).await {
+            Ok(received) => assert!(right && received.size == 11, "{again}"),
+            Err(WriteError::Changed) => assert!(!right, "{again}"),
+            Err(other) => panic!("{again}: {other}"),
+        }
+    }
+}
+
+#[tokio::test]
+async fn more_than_was_announced_is_refused() {
+    let ground = ground(Some(3));
+    let incoming = Incoming::start(Arc::clone(&ground.growing), None);
+    incoming.push(Bytes::from_static(b"four")).await;
+    assert!(matches!(
+        incoming.finish_if(true).await,
+        Err(WriteError::TooLong(3))
+    ));
+}
+
+#[tokio::test]
+async fn a_name_that_holds_another_hash_is_told() {
+    for named in [NamedHash::Sha256([0; 32]), NamedHash::Sha512([0; 64])] {
+        let ground = ground(None);
+        let incoming = Incoming::start(Arc::clone(&ground.growing), Some(named));
+        incoming.push(Bytes::from_static(b"x")).await;
+        assert!(!incoming.finish_if(true).await.unwrap().as_named);
+    }
+}
+
+#[tokio::test]
+async fn readers_of_a_broken_body_get_what_there_is_and_then_the_break() {
+    let ground = ground(None);
+    let incoming = Incoming::start(Arc::clone(&ground.growing), None);
+    incoming.push(Bytes::from_static(b"half")).await;
+    let mut reader = ground.growing.reader(0, None);
+    assert_eq!(reader.next().await.unwrap().unwrap(), "half");
+    ground.growing.end(End::Broken(Break::StoreFull));
+    ground.growing.end(End::Whole);
+    let broken = reader.next().await;
+    assert!(
+        matches!(broken, Err(ReadError::Broken(Break::StoreFull))),
+        "the first word holds"
+    );
+    assert_eq!(reader.at(), 4);
+}
+
+#[tokio::test]
+async fn a_body_comes_to_its_place_or_leaves_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let disk = Arc::new(Disk::open(folder.path()).unwrap());
+    let kept = Temp::new(&disk);
+    std::fs::write(disk.temp_path(kept.name()), "x").unwrap();
+    kept.keep(&[7; 32]).unwrap();
+    let dropped = Temp::new(&disk);
+    dropped.create().unwrap();
+    drop(dropped);
+    assert!(disk.temps(i64::MAX).unwrap().is_empty());
+    assert!(disk.body(&[7; 32], 1).unwrap().is_some());
+    assert!(
+        disk.body(&[7; 32], 2).unwrap().is_none(),
+        "another length is not it"
+    );
+    disk.remove_body(&[7; 32]);
+    assert!(disk.body(&[7; 32], 1).unwrap().is_none());
+    assert!(Disk::open(folder.path()).is_err(), "held by this process");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(32))]
+    #[test]
+    fn any_chunks_are_read_as_they_were_written(
+        chunks in proptest::collection::vec(proptest::collection::vec(any::<u8>(), 1..2000), 1..12),
+        start in 0_usize..3000,
+    ) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let body: Vec<u8> = chunks.concat();
+        let start = start.min(body.len());
+        let read = runtime.block_on(async {
+            let ground = ground(Some(body.len() as u64));
+            let growing = Arc::clone(&ground.growing);
+            let reader = tokio::spawn(async move { read_all(&growing, start as u64).await });
+            let incoming = Incoming::start(Arc::clone(&ground.growing), None);
+            for chunk in chunks {
+                incoming.push(Bytes::from(chunk)).await;
+            }
+            incoming.finish_if(true).await.unwrap();
+            ground.growing.noted();
+            ground.growing.proved();
+            ground.temp.create().unwrap_err();
+            reader.await.unwrap()
+        });
+        prop_assert_eq!(read.unwrap(), &body[start..]);
+    }
+}
