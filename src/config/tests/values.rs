@@ -170,7 +170,7 @@ fn names_of_mirrors() {
         "größe",
     ];
     refuses("mirror.0.name", &none);
-    for name in ["debian", "deb.debian.org", "0_a-b", "api2"] {
+    for name in ["debian", "deb.example.org", "0_a-b", "api2"] {
         let pairs = [
             ("mirror.0.name", name),
             ("mirror.0.upstreams", "http://example.org"),
