@@ -89,17 +89,6 @@ impl Db {
         })
     }
 
-    /// Whether rows can be read.
-    ///
-    /// # Errors
-    /// What `SQLite` says.
-    pub async fn ping(&self) -> Result<(), DbError> {
-        sqlx::query!("SELECT id FROM node")
-            .fetch_optional(&self.readers)
-            .await?;
-        Ok(())
-    }
-
     /// Where statements that only read run.
     pub(crate) const fn reader(&self) -> &SqlitePool {
         &self.readers

@@ -41,4 +41,15 @@ impl Db {
             .try_into()
             .map_err(|_| DbError::Row("node".into()))
     }
+
+    /// Whether rows can be read.
+    ///
+    /// # Errors
+    /// What `SQLite` says.
+    pub async fn ping(&self) -> Result<(), DbError> {
+        sqlx::query!("SELECT id FROM node")
+            .fetch_optional(self.reader())
+            .await?;
+        Ok(())
+    }
 }
