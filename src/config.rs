@@ -43,6 +43,8 @@ pub struct Config {
     pub mirrors: Vec<Mirror>,
     /// The limits of the store.
     pub cache: Cache,
+    /// What is believed of signed indexes.
+    pub index: Index,
     /// What is logged, and how.
     pub log: Log,
     reserved: Vec<String>,
@@ -104,6 +106,27 @@ pub struct Cache {
     pub min_free: u64,
 }
 
+/// `[index]`: what is believed of signed indexes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Index {
+    /// Whether a Release file has to prove who made it.
+    pub verify: Verify,
+    /// Keyring files, and folders whose `*.gpg`, `*.asc` and `*.pgp` files are keyrings; always
+    /// absolute. What is not there holds no keys.
+    pub keyrings: Vec<PathBuf>,
+}
+
+/// `index.verify`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verify {
+    /// Signatures are not looked at.
+    Off,
+    /// Where a key is known, its signature has to be good.
+    Auto,
+    /// Every Release file needs a good signature by a known key.
+    Require,
+}
+
 /// `[log]`: what is logged, and how.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Log {
@@ -155,6 +178,7 @@ impl Config {
             upstream: Upstream::default(),
             mirrors: Vec::new(),
             cache: Cache::default(),
+            index: Index::default(),
             log: Log::default(),
             reserved: Vec::new(),
         }
@@ -192,6 +216,20 @@ impl Default for Cache {
         Self {
             max_size: 20 * size::GIB,
             min_free: size::GIB,
+        }
+    }
+}
+
+impl Default for Index {
+    fn default() -> Self {
+        let keyrings = [
+            "/usr/share/keyrings",
+            "/etc/apt/trusted.gpg.d",
+            "/etc/apt/keyrings",
+        ];
+        Self {
+            verify: Verify::Auto,
+            keyrings: keyrings.map(PathBuf::from).to_vec(),
         }
     }
 }

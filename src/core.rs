@@ -15,7 +15,8 @@ use crate::db::download::{Claim, Limits};
 use crate::db::file::FileRow;
 use crate::db::url::UrlRow;
 use crate::db::{Db, DbError};
-use crate::debian::naming::{NamedHash, Naming, from_hex, to_hex};
+use crate::debian::digest::{Digest, Vouched};
+use crate::debian::naming::{Naming, from_hex, to_hex};
 use crate::debian::url::RepoUrl;
 use crate::health::Health;
 use crate::meter::Meters;
@@ -25,6 +26,8 @@ use crate::store::disk::{Disk, Temp};
 use crate::store::expected::Expected;
 use crate::store::flight::{Flight, Flights, State};
 use crate::store::hot::{Entry, Hot, SMALL};
+use crate::truth::lookup::Claim as Said;
+use crate::truth::{Judge, Truth};
 use crate::validators::Validators;
 
 /// Why a cached file could not be looked up or changed.
@@ -58,6 +61,8 @@ pub struct Core {
     pub mirrors: Mirrors,
     /// What was fetched ahead of its request.
     pub expected: Expected,
+    /// What signed indexes say.
+    pub truth: Truth,
     /// The time.
     pub clock: SharedClock,
     /// Rung after a row of `download` was committed.
@@ -73,6 +78,9 @@ pub struct Core {
     /// Held while a body comes to its place or leaves it, rows included: else
     /// an eviction could unlink what a download of the same bytes just placed.
     placing: tokio::sync::Mutex<()>,
+    /// Held by whoever evicts: two that count the same shortfall would evict
+    /// twice what is needed.
+    pub evicting: tokio::sync::Mutex<()>,
 }
 
 /// Rows of `download` that were committed and that nobody has looked at.
@@ -111,6 +119,8 @@ pub struct Parts {
     pub clock: SharedClock,
     /// How many downloads run at the same time.
     pub download_limits: Limits,
+    /// How signatures are judged.
+    pub judge: Judge,
 }
 
 impl Core {
@@ -125,6 +135,7 @@ impl Core {
             flights: Flights::default(),
             meters: Arc::default(),
             expected: Expected::default(),
+            truth: Truth::new(parts.judge),
             health: parts.health,
             mirrors: parts.mirrors,
             clock: parts.clock,
@@ -134,6 +145,7 @@ impl Core {
             unsettled: Mutex::default(),
             used: Mutex::default(),
             placing: tokio::sync::Mutex::default(),
+            evicting: tokio::sync::Mutex::default(),
         })
     }
 
@@ -165,6 +177,11 @@ impl Core {
         let Some(row) = self.db.find_url(url.key()).await? else {
             return Ok(None);
         };
+        let said = self.claim(url).await?;
+        let Some(standing) = Standing::of(&row, &said) else {
+            // What is stored is not what the index says: as good as nothing.
+            return Ok(None);
+        };
         let file = FileRow {
             id: row.file_id,
             sha256: row.sha256,
@@ -178,7 +195,7 @@ impl Core {
             self.forget(vec![file]).await?;
             return Ok(None);
         };
-        let entry = Arc::new(entry_of(row, body));
+        let entry = Arc::new(entry_of(row, standing, body));
         self.hot.put(&entry, forgettings);
         Ok(Some(entry))
     }
@@ -217,6 +234,12 @@ impl Core {
     pub async fn write_uses(&self) -> Result<(), DbError> {
         let entries =
             std::mem::take(&mut *self.used.lock().unwrap_or_else(PoisonError::into_inner));
+        for entry in entries
+            .iter()
+            .filter(|entry| matches!(entry.naming, Naming::ByHash(_)))
+        {
+            self.truth.note_use(&entry.key);
+        }
         let uses: Vec<_> = entries.iter().map(|entry| entry.take_use()).collect();
         self.db.touch_files(&uses).await
     }
@@ -259,24 +282,44 @@ impl Core {
         // as it could wish.
         if self.flights.landings() != since.landings
             && let Some(entry) = self.find(url).await?
-            && (entry.checked_at() >= since.at || (entry.is_settled() && !since.insists))
+            && (entry.checked_at() >= since.at
+                || (entry.is_settled() && (!since.insists || entry.vouched)))
         {
             return Ok(Some(entry));
         }
-        let Naming::ByHash(NamedHash::Sha256(hash)) = naming else {
+        let digest = match naming {
+            Naming::ByHash(digest) => Some(*digest),
+            Naming::Pool | Naming::Mutable => {
+                let said = self.claim(url).await?;
+                match said.sure() {
+                    [one] => Some(one.digest),
+                    _ => None,
+                }
+            }
+        };
+        let hash = match digest {
+            Some(Digest::Sha256(hash)) => Some(hash),
+            Some(digest @ Digest::Sha512(_)) => self.db.sha256_of(&digest).await?,
+            _ => None,
+        };
+        let Some(hash) = hash else {
             return Ok(None);
         };
-        let Some(file) = self.db.file_by_hash(*hash).await? else {
+        let Some(file) = self.db.file_by_hash(hash).await? else {
             return Ok(None);
         };
         let now = self.now();
         let said = Validators {
             etag: format!("\"{}\"", to_hex(&hash[..16])),
-            last_modified: now,
+            last_modified: now / 1000 * 1000,
             ..Validators::default()
         };
         self.db.name_file(url.key(), file.id, &said, now).await?;
-        self.find(url).await
+        let named = self.find(url).await?;
+        if let Some(entry) = &named {
+            self.learn(entry).await;
+        }
+        Ok(named)
     }
 
     /// Wants an address fetched or asked again, now.
@@ -355,7 +398,7 @@ impl Core {
     pub async fn place(
         self: &Arc<Self>,
         temp: Temp,
-        row: UrlRow,
+        (row, vouched): (UrlRow, bool),
         download: i64,
         lease: i64,
     ) -> Result<Option<(Arc<Entry>, bool)>, CoreError> {
@@ -372,7 +415,11 @@ impl Core {
                 return Ok(None);
             };
             core.hot.forget(&row.url);
-            let entry = Arc::new(entry_of(UrlRow { file_id, ..row }, None));
+            let standing = Standing {
+                vouched,
+                pending_since: 0,
+            };
+            let entry = Arc::new(entry_of(UrlRow { file_id, ..row }, standing, None));
             Ok(Some((entry, new)))
         });
         placed.await.map_err(io::Error::other)?
@@ -456,14 +503,49 @@ impl Core {
     }
 }
 
-fn entry_of(row: UrlRow, body: Option<Bytes>) -> Entry {
+/// What indexes say of a stored file.
+#[derive(Debug, Clone, Copy)]
+struct Standing {
+    /// That it is right.
+    vouched: bool,
+    /// They may be out of date since then.
+    pending_since: Millis,
+}
+
+impl Standing {
+    /// `None` where they say that it is another file. Where lists disagree,
+    /// one of them is behind its archive, and the origin is asked every time.
+    fn of(row: &UrlRow, said: &Said) -> Option<Self> {
+        let sure = said.sure();
+        let is_right = |vouched: &Vouched| {
+            vouched.size == row.size
+                && (vouched.digest == Digest::Sha256(row.sha256)
+                    || Some(vouched.digest) == row.proof)
+        };
+        let pending_since = said.pending_since.unwrap_or(0);
+        match sure {
+            [] => Some((false, pending_since)),
+            [one] => is_right(one).then_some((true, 0)),
+            several => several.iter().any(is_right).then_some((false, Millis::MAX)),
+        }
+        .map(|(vouched, pending_since)| Self {
+            vouched,
+            pending_since,
+        })
+    }
+}
+
+fn entry_of(row: UrlRow, standing: Standing, body: Option<Bytes>) -> Entry {
     let naming = RepoUrl::parse(&row.url).map_or(Naming::Mutable, |url| Naming::of(url.path()));
     Entry::new(
         row.url,
         (row.file_id, row.sha256, row.size),
         row.validators,
-        naming,
-        (row.checked_at, row.index_changed_at),
+        (naming, standing.vouched),
+        (
+            row.checked_at,
+            row.index_changed_at.max(standing.pending_since),
+        ),
         body,
     )
 }

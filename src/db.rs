@@ -7,10 +7,17 @@
 
 pub mod download;
 pub mod file;
+pub mod list;
 pub mod mirror;
 pub mod node;
+pub mod patch;
+pub mod queue;
+pub mod refusal;
+pub mod release;
+pub mod suite;
 pub mod traffic;
 pub mod url;
+pub mod view;
 
 use std::path::Path;
 use std::time::Duration;

@@ -17,5 +17,6 @@ mod pages;
 mod problem;
 pub mod server;
 pub mod status;
+mod suite;
 mod target;
 mod tunnel;

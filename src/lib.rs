@@ -12,8 +12,8 @@
 //! | --- | --- | --- |
 //! | 4 | [`cli`], [`node`] | commands; one [`node::Node`] put together |
 //! | 3 | [`http`], [`worker`] | they never call each other: they meet in rows and wake-ups |
-//! | 2½ | [`core`], [`upkeep`] | steps that need rows and bytes together, in the order that a crash allows |
-//! | 2 | [`db`], [`store`], [`upstream`], [`lifecycle`] | SQL; bytes; origins; signals. None uses another |
+//! | 2½ | [`core`], [`truth`], [`upkeep`] | steps that need rows and bytes together, in the order that a crash allows |
+//! | 2 | [`db`], [`store`], [`upstream`], [`signature`], [`lifecycle`] | SQL; bytes; origins; signatures; signals. None uses another |
 //! | 1 | [`debian`], [`mirrors`], [`health`], [`validators`], [`meter`], [`config`], [`clock`] | without IO (but for reading the configuration), without a clock of their own |
 //!
 //! # One .deb's journey
@@ -37,10 +37,17 @@
 //! At the end the body is synced, renamed to its hash, and one transaction
 //! writes `file` and `url` and removes the `download` ([`core::Core::place`]).
 //!
-//! *It may be out of date* (`InRelease`, flat repositories). The same flight,
-//! with the origin's validators as conditions. If the origin does not answer
-//! within a moment, the stored copy goes out and the row stays wanted, with a
-//! growing pause.
+//! *It may be out of date* (a name that no index in use vouches for). The same
+//! flight, with the origin's validators as conditions. If the origin does not
+//! answer within a moment, the stored copy goes out and the row stays wanted,
+//! with a growing pause.
+//!
+//! *It is `InRelease`.* The client waits for its suite ([`truth::SuiteState`]):
+//! [`worker::revalidate`] fetches it by such a flight, judges it, fetches what
+//! clients use of the new generation and takes that up. The client gets what is
+//! in use then, and from then on its indexes from that generation
+//! ([`truth::views`]). Lists that came are read by [`worker::ingest`], and what
+//! they say of `hello_2.10-3_amd64.deb` is what its bytes have to be.
 
 pub mod cli;
 pub mod clock;
@@ -54,7 +61,9 @@ pub mod lifecycle;
 pub mod meter;
 pub mod mirrors;
 pub mod node;
+pub mod signature;
 pub mod store;
+pub mod truth;
 pub mod upkeep;
 pub mod upstream;
 pub mod validators;

@@ -12,7 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::{SharedClock, millis};
-use crate::config::Config;
+use crate::config::{Config, Verify};
 use crate::core::{Core, Parts};
 use crate::db::download::Limits;
 use crate::db::{Db, DbError};
@@ -25,13 +25,17 @@ use crate::http::server::{Face, Stops, listen};
 use crate::http::status::StatusSource;
 use crate::lifecycle::Tasks;
 use crate::mirrors::Mirrors;
+use crate::signature::Keyrings;
 use crate::store::budget::Budget;
 use crate::store::disk::{Disk, OpenError};
+use crate::truth::Judge;
 use crate::upstream::policy::Policy;
 use crate::upstream::{CaFileError, Upstream};
 use crate::worker::dispatcher::dispatch;
 use crate::worker::fetch_file::FetchFile;
-use crate::worker::{evict, flush, sweep};
+use crate::worker::ingest::Ingest;
+use crate::worker::revalidate::Revalidate;
+use crate::worker::{evict, flush, retire, sweep};
 
 /// How long requests and downloads under way may take to end at a stop.
 const GRACE: Duration = Duration::from_secs(8);
@@ -99,6 +103,10 @@ pub async fn open_core(
         budget,
         health,
         mirrors: Mirrors::new(&config.mirrors)?,
+        judge: Judge {
+            verify: config.index.verify,
+            keyrings: Keyrings::new(config.index.keyrings.clone()),
+        },
         clock,
         download_limits: Limits {
             slots: Capacity::of_process().downloads,
@@ -106,6 +114,11 @@ pub async fn open_core(
             lease: millis(LEASE),
         },
     });
+    if config.index.verify == Verify::Require {
+        core.db.distrust_unproved().await?;
+    }
+    core.truth.views.load(core.db.views().await?);
+    core.reload_truth().await?;
     Ok((core, node_id))
 }
 
@@ -136,6 +149,7 @@ impl Node {
         let upstream = Upstream::new(policy, config.upstream.timeout, &config.upstream.ca_files)?;
         let (core, node_id) = open_core(config, clock).await?;
         core.db.recover_downloads().await?;
+        core.db.recover_indexes().await?;
         let control = control::listen(core.disk.root()).map_err(StartError::Control)?;
         let mut listeners = Vec::new();
         for address in &config.apt.listen {
@@ -177,10 +191,30 @@ impl Node {
         let dispatcher = dispatch(fetch, soft.clone(), hard.clone());
         self.workers
             .spawn("fetch_file", self.downloads.track_future(dispatcher));
+        let revalidate = Arc::new(Revalidate {
+            core: Arc::clone(&self.core),
+        });
+        let ingest = Arc::new(Ingest {
+            core: Arc::clone(&self.core),
+        });
+        self.workers.spawn(
+            "revalidate",
+            dispatch(revalidate, soft.clone(), hard.clone()),
+        );
+        self.workers
+            .spawn("ingest", dispatch(ingest, soft.clone(), hard.clone()));
+        self.workers
+            .spawn("retire", retire::run(Arc::clone(&self.core), hard.clone()));
         self.workers
             .spawn("evict", evict::run(Arc::clone(&self.core), hard.clone()));
         self.workers
             .spawn("flush", flush::run(Arc::clone(&self.core), hard));
+        let core = Arc::clone(&self.core);
+        self.connections.spawn(async move {
+            if let Err(error) = core.learn_again().await {
+                tracing::warn!(%error, "what a killed process left can't be learnt from");
+            }
+        });
         self.connections
             .spawn(sweep::run(Arc::clone(&self.core), started, soft));
     }

@@ -4,5 +4,8 @@ pub mod dispatcher;
 pub mod evict;
 pub mod fetch_file;
 pub mod flush;
+pub mod ingest;
 mod receive;
+pub mod retire;
+pub mod revalidate;
 pub mod sweep;

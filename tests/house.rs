@@ -16,8 +16,14 @@ const FLOORS: [&[&[&str]]; 5] = [
         "config",
         "clock",
     ]],
-    &[&["db"], &["store"], &["upstream"], &["lifecycle"]],
-    &[&["core", "upkeep"]],
+    &[
+        &["db"],
+        &["store"],
+        &["upstream"],
+        &["signature"],
+        &["lifecycle"],
+    ],
+    &[&["core", "truth", "upkeep"]],
     &[&["http"], &["worker"]],
     &[&["cli", "node"]],
 ];

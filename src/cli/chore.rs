@@ -8,7 +8,6 @@ use axum::http::{Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use indicatif::{ProgressBar, ProgressStyle};
-use tokio_util::sync::CancellationToken;
 
 use super::client::{Upload, control};
 use crate::clock::SystemClock;
@@ -18,7 +17,6 @@ use crate::http::control::Line;
 use crate::node::{StartError, open_core};
 use crate::store::disk::OpenError;
 use crate::upkeep::Progress;
-use crate::worker::evict;
 
 /// Who does the chore.
 pub(super) enum Where {
@@ -32,11 +30,7 @@ impl Where {
     /// Finds out by trying to take the data folder's lock.
     pub(super) async fn find(config: &Config) -> anyhow::Result<Self> {
         match open_core(config, Arc::new(SystemClock)).await {
-            Ok((core, _)) => {
-                // An import may need room.
-                tokio::spawn(evict::run(Arc::clone(&core), CancellationToken::new()));
-                Ok(Self::Here(core))
-            }
+            Ok((core, _)) => Ok(Self::Here(core)),
             Err(StartError::Disk(OpenError::Busy(_))) => Ok(Self::Daemon),
             Err(error) => Err(error.into()),
         }

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::{Context, bail};
 use axum::http::{Request, header};
@@ -12,12 +13,14 @@ use futures_util::{StreamExt, stream};
 use http_body_util::StreamBody;
 use hyper::body::Frame;
 use indicatif::ProgressBar;
+use tokio_util::sync::CancellationToken;
 
 use super::chore::{Where, bar, last_line, runtime};
 use super::client::{Upload, control};
 use crate::config::Config;
 use crate::http::control::Line;
 use crate::upkeep::import::{Import, Imported};
+use crate::worker::evict;
 
 /// Bytes read at a time.
 const CHUNK: usize = 256 * 1024;
@@ -48,6 +51,10 @@ async fn import_all(
     bar: &ProgressBar,
 ) -> anyhow::Result<Counts> {
     let place = Where::find(config).await?;
+    if let Where::Here(core) = &place {
+        // It makes the room that the files wait for.
+        tokio::spawn(evict::run(Arc::clone(core), CancellationToken::new()));
+    }
     let mut counts = Counts::default();
     for (path, size) in packages {
         match import(config, &place, path, *size).await {

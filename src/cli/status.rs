@@ -65,6 +65,14 @@ fn summary(status: &Status) -> String {
         ),
         format!("downloads  {} under way", status.downloads.len()),
     ];
+    let index = &status.index;
+    lines.push(format!(
+        "index      {} suites, {} indexes, {} packages, {} patches",
+        index.releases, index.index_files, index.packages, index.patches
+    ));
+    for warning in &status.warnings {
+        lines.push(format!("warning    {warning}"));
+    }
     for mirror in &status.failing_mirrors {
         lines.push(format!("failing    {}: {}", mirror.origin, mirror.error));
     }

@@ -4,7 +4,6 @@ use std::{
     fmt::{self, Display, Formatter},
     net::SocketAddr,
     num::NonZeroU32,
-    path::PathBuf,
     time::Duration,
 };
 
@@ -14,7 +13,7 @@ use super::{
     network::{Advertise, Clients, Contact, OriginUrl},
     setting::{CacheSize, Checked, PemFile, Setting, Size, Timeout, list, one, some},
     value::Value,
-    words::{LogLevel, MirrorName, Verify},
+    words::{LogLevel, MirrorName},
 };
 
 /// What setting a key does.
@@ -100,11 +99,10 @@ const KEYS: &[Key] = &[
     }),
     key("cache", "max_size", |c, v| { CacheSize(c.cache.max_size) = one(v)?; Ok(()) }),
     key("cache", "min_free", |c, v| { Size(c.cache.min_free) = one(v)?; Ok(()) }),
+    key("index", "verify", |c, v| { c.index.verify = one(v)?; Ok(()) }),
+    key("index", "keyrings", |c, v| { c.index.keyrings = list(v)?; Ok(()) }),
     key("log", "level", |c, v| { LogLevel(c.log.level) = one(v)?; Ok(()) }),
     key("log", "format", |c, v| { c.log.format = one(v)?; Ok(()) }),
-
-    reserved("index", "verify", any::<Verify>),
-    reserved("index", "keyrings", any_list::<PathBuf>),
 
     reserved("peer", "enabled", any::<bool>),
     reserved("peer", "listen", any_some::<SocketAddr>),

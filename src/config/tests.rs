@@ -105,6 +105,7 @@ fn the_example_is_valid_and_tells_the_defaults() {
     assert_eq!(config.apt, default.apt);
     assert_eq!(config.upstream, default.upstream);
     assert_eq!(config.cache, default.cache);
+    assert_eq!(config.index, default.index);
     assert_eq!(config.log, default.log);
 }
 
@@ -119,7 +120,7 @@ fn keys_without_effect_are_named() {
     .unwrap();
     let named = ["dht.k", "lan.discover", "peer.min_peers"];
     assert_eq!(config.reserved_in_use(), named);
-    assert_eq!(load(EXAMPLE, &[], &[]).unwrap().reserved_in_use().len(), 22);
+    assert_eq!(load(EXAMPLE, &[], &[]).unwrap().reserved_in_use().len(), 20);
 }
 
 #[test]

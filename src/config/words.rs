@@ -3,7 +3,7 @@
 use tracing_subscriber::EnvFilter;
 
 use super::{
-    LogFormat,
+    LogFormat, Verify,
     setting::{Refusal, Setting, text},
     value::Value,
 };
@@ -13,9 +13,6 @@ pub(super) struct MirrorName(pub(super) String);
 
 /// `log.level`.
 pub(super) struct LogLevel(pub(super) String);
-
-/// `index.verify`.
-pub(super) struct Verify;
 
 impl Setting for MirrorName {
     const WANTED: &'static str = r#"a path segment of a-z, 0-9, ".", "_" and "-" that starts with a letter or digit, such as "debian""#;
@@ -82,7 +79,9 @@ impl Setting for Verify {
 
     fn read(value: &Value) -> Result<Self, Refusal> {
         match text(value)? {
-            "off" | "auto" | "require" => Ok(Self),
+            "off" => Ok(Self::Off),
+            "auto" => Ok(Self::Auto),
+            "require" => Ok(Self::Require),
             _ => Err(Refusal::Kind),
         }
     }

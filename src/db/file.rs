@@ -113,7 +113,8 @@ impl Db {
     }
 
     /// Up to `limit` bodies that may be evicted, least recently used first,
-    /// after the first `skip`.
+    /// after the first `skip`. Where `indexes` are spared, none that a kept
+    /// generation lists, or that a list was read from.
     ///
     /// # Errors
     /// When the database refuses.
@@ -121,12 +122,19 @@ impl Db {
         &self,
         limit: i64,
         skip: i64,
+        spare_indexes: bool,
     ) -> Result<Vec<FileRow>, DbError> {
         let rows = sqlx::query!(
             r#"SELECT id AS "id!", sha256, size FROM file WHERE pinned = 0
-               ORDER BY last_use, id LIMIT ? OFFSET ?"#,
+               AND NOT (?3 AND (EXISTS (SELECT 1 FROM index_file WHERE hash = sha256)
+                                OR EXISTS (SELECT 1 FROM list WHERE body = sha256)
+                                OR EXISTS (SELECT 1 FROM release WHERE inrelease = sha256)
+                                OR EXISTS (SELECT 1 FROM release WHERE release = sha256)
+                                OR EXISTS (SELECT 1 FROM release WHERE signature = sha256)))
+               ORDER BY last_use, id LIMIT ?1 OFFSET ?2"#,
             limit,
-            skip
+            skip,
+            spare_indexes
         )
         .fetch_all(self.reader())
         .await?;

@@ -1,4 +1,7 @@
 use super::*;
+
+mod truth;
+
 use crate::clock::Millis;
 use crate::db::download::{Claim, Limits};
 use crate::db::file::FileRow;
@@ -51,6 +54,7 @@ fn row(url: &str, hash: u8) -> UrlRow {
         validators: said(),
         checked_at: 5,
         index_changed_at: 0,
+        proof: None,
     }
 }
 
@@ -223,12 +227,15 @@ async fn uses_decide_who_goes_first() {
         .await
         .unwrap();
     db.touch_files(&[(used, 3)]).await.unwrap();
-    let order = db.least_recently_used(9, 0).await.unwrap();
+    let order = db.least_recently_used(9, 0, true).await.unwrap();
     assert_eq!(
         order.iter().map(|file| file.id).collect::<Vec<_>>(),
         [old, used]
     );
-    assert_eq!(db.least_recently_used(9, 1).await.unwrap()[0].id, used);
+    assert_eq!(
+        db.least_recently_used(9, 1, true).await.unwrap()[0].id,
+        used
+    );
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 
 use super::{Db, DbError, begin, file::hash, signed, unsigned};
 use crate::clock::Millis;
+use crate::debian::digest::Digest;
 use crate::validators::Validators;
 
 /// An address with its file.
@@ -22,6 +23,8 @@ pub struct UrlRow {
     /// For a file below `pool/`: when an index of its archive last changed,
     /// for a file that was republished comes with one. 0: never.
     pub index_changed_at: Millis,
+    /// The hash that it was verified against, where that was not SHA-256.
+    pub proof: Option<Digest>,
 }
 
 impl Db {
@@ -33,7 +36,7 @@ impl Db {
         let (indexes, after_indexes) = indexes_of(url);
         let row = sqlx::query!(
             r#"SELECT url, file_id, sha256, size, etag, last_modified, content_type,
-                      upstream_etag, upstream_last_modified, checked_at,
+                      upstream_etag, upstream_last_modified, checked_at, proof,
                       (SELECT max(changed_at) FROM url AS other
                        WHERE changed_at IS NOT NULL AND other.url > ? AND other.url < ?) AS "index_changed_at: i64"
                FROM url JOIN file ON file.id = file_id WHERE url = ?"#,
@@ -58,13 +61,14 @@ impl Db {
                 },
                 checked_at: row.checked_at,
                 index_changed_at: row.index_changed_at.unwrap_or(0),
+                proof: row.proof.and_then(|bytes| Digest::from_bytes(&bytes)),
             })
         })
         .transpose()
     }
 
-    /// An address seen for the first time whose content is named by hash and
-    /// already here: from now on it answers with that file.
+    /// From now on an address answers with a file that is already here. Where
+    /// it does already, what is told of it is only ever dated later.
     ///
     /// # Errors
     /// When the database refuses, for instance because the file was just evicted.
@@ -76,12 +80,20 @@ impl Db {
         now: Millis,
     ) -> Result<(), DbError> {
         sqlx::query!(
-            "INSERT INTO url (url, file_id, etag, last_modified, checked_at) VALUES (?, ?, ?, ?, ?)
-             ON CONFLICT (url) DO NOTHING",
+            "INSERT INTO url (url, file_id, etag, last_modified, content_type, checked_at)
+             VALUES (?, ?, ?, ?, ?, ?)
+             ON CONFLICT (url) DO UPDATE SET
+                 etag = iif(file_id = excluded.file_id, etag, excluded.etag),
+                 proof = iif(file_id = excluded.file_id, proof, NULL),
+                 file_id = excluded.file_id, last_modified = excluded.last_modified,
+                 content_type = excluded.content_type, checked_at = excluded.checked_at,
+                 upstream_etag = NULL, upstream_last_modified = NULL
+             WHERE file_id <> excluded.file_id OR last_modified < excluded.last_modified",
             url,
             file_id,
             said.etag,
             said.last_modified,
+            said.content_type,
             now
         )
         .execute(&mut *self.writer().await)
@@ -105,6 +117,7 @@ impl Db {
         now: Millis,
     ) -> Result<Option<(i64, bool)>, DbError> {
         let (hash, size, said) = (row.sha256.as_slice(), signed(row.size), &row.validators);
+        let proof = row.proof.as_ref().map(Digest::as_bytes);
         let mut writer = self.writer().await;
         // The whole transaction in one go, each statement guarded by the lease:
         // a statement costs a change of threads, and every cold file waits.
@@ -117,15 +130,15 @@ impl Db {
                RETURNING id AS "id!", added_at = last_use AS "new!: bool";
 
                INSERT INTO url (url, etag, last_modified, content_type, upstream_etag,
-                                upstream_last_modified, checked_at, file_id)
-               SELECT ?, ?, ?, ?, ?, ?, ?, file.id FROM file
+                                upstream_last_modified, checked_at, proof, file_id)
+               SELECT ?, ?, ?, ?, ?, ?, ?, ?, file.id FROM file
                WHERE sha256 = ? AND EXISTS (SELECT 1 FROM download WHERE id = ? AND lease = ?)
                ON CONFLICT (url) DO UPDATE SET
                    file_id = excluded.file_id, etag = excluded.etag,
                    last_modified = excluded.last_modified, content_type = excluded.content_type,
                    upstream_etag = excluded.upstream_etag,
                    upstream_last_modified = excluded.upstream_last_modified,
-                   checked_at = excluded.checked_at,
+                   checked_at = excluded.checked_at, proof = excluded.proof,
                    changed_at = iif(file_id = excluded.file_id, changed_at, ?);
 
                DELETE FROM download WHERE id = ? AND lease = ?;
@@ -144,6 +157,7 @@ impl Db {
             said.upstream_etag,
             said.upstream_last_modified,
             row.checked_at,
+            proof,
             hash,
             download,
             lease,

@@ -3,29 +3,20 @@
 //! This decides freshness only: whether a file may be served at all never
 //! depends on its name.
 
+use super::digest::Digest;
+
 /// The promise in a file's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Naming {
     /// `…/by-hash/ALGORITHM/HEX` (Debian wiki, `RepositoryFormat`,
     /// "indices acquisition via hashsums"): the name is the content's hash.
-    ByHash(NamedHash),
+    ByHash(Digest),
     /// Below a `pool/` folder, where a name is given once (Debian policy
     /// §3.2.2 forbids to reuse a version).
     Pool,
     /// Any other name may mean something else tomorrow: `InRelease`, indexes
     /// by path, flat repositories, installer images.
     Mutable,
-}
-
-/// A hash that a by-hash name holds, of those that this node can check.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum NamedHash {
-    /// `by-hash/SHA256/…`
-    Sha256([u8; 32]),
-    /// `by-hash/SHA512/…`
-    Sha512([u8; 64]),
-    /// `by-hash/SHA1/…` and `by-hash/MD5Sum/…`: too weak to prove anything.
-    Weak,
 }
 
 impl Naming {
@@ -37,7 +28,8 @@ impl Naming {
         let name = segments.next().unwrap_or("");
         let algorithm = segments.next().unwrap_or("");
         if segments.next() == Some("by-hash")
-            && let Some(hash) = NamedHash::parse(algorithm, name)
+            && let Some(hash) = Digest::from_hex(name)
+            && hash.algorithm() == algorithm
         {
             return Self::ByHash(hash);
         }
@@ -45,24 +37,6 @@ impl Naming {
             return Self::Pool;
         }
         Self::Mutable
-    }
-}
-
-impl NamedHash {
-    /// Whether this is the SHA-256 that the name holds.
-    #[must_use]
-    pub fn is_sha256(&self, sha256: &[u8; 32]) -> bool {
-        matches!(self, Self::Sha256(named) if named == sha256)
-    }
-
-    fn parse(algorithm: &str, hex: &str) -> Option<Self> {
-        match algorithm {
-            "SHA256" => from_hex(hex).map(Self::Sha256),
-            "SHA512" => from_hex(hex).map(Self::Sha512),
-            "SHA1" => from_hex::<20>(hex).map(|_| Self::Weak),
-            "MD5Sum" => from_hex::<16>(hex).map(|_| Self::Weak),
-            _ => None,
-        }
     }
 }
 
@@ -104,11 +78,11 @@ mod tests {
         let hex = "ab".repeat(32);
         assert_eq!(
             Naming::of(&format!("/debian/dists/sid/main/by-hash/SHA256/{hex}")),
-            Naming::ByHash(NamedHash::Sha256([0xab; 32]))
+            Naming::ByHash(Digest::Sha256([0xab; 32]))
         );
         assert_eq!(
             Naming::of(&format!("/dists/sid/by-hash/MD5Sum/{}", "0".repeat(32))),
-            Naming::ByHash(NamedHash::Weak)
+            Naming::ByHash(Digest::Md5([0; 16]))
         );
         assert_eq!(
             Naming::of("/debian/pool/main/h/hello/hello_1_all.deb"),

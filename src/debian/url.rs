@@ -65,6 +65,9 @@ pub enum UrlError {
     /// Longer than [`MAX_PATH`].
     #[error("the path is longer than {MAX_PATH} bytes")]
     Long,
+    /// Nothing, or a folder.
+    #[error("the path names no file")]
+    NoFile,
 }
 
 /// The canonical address of a file.
@@ -190,6 +193,45 @@ impl fmt::Display for RepoUrl {
     }
 }
 
+/// The canonical path of a file that an index names, relative to whatever the
+/// index's names are relative to: `pool/main/g/g++-12/g++-12_12.2.0-14_amd64.deb`.
+///
+/// A `Filename` (Debian wiki, `RepositoryFormat`), or a name in a `Release`
+/// or `Sources` file, is a plain path and no URL: its `%`, `?` and `#` are
+/// characters of a name. The result is spelt as [`RepoUrl`] spells what apt
+/// sends for that name, so that one can be compared with the other. What
+/// leads to the archive's root (`./`, `/`) is dropped.
+///
+/// # Errors
+/// `..` segments, control characters, backslashes, names of folders, no name
+/// at all, and paths of [`MAX_PATH`] bytes or more.
+pub fn path_of_filename(name: &str) -> Result<String, UrlError> {
+    let mut path = String::with_capacity(name.len());
+    let mut segments = name.split('/').peekable();
+    while let Some(segment) = segments.next() {
+        match segment {
+            ".." => return Err(UrlError::Climbs),
+            "." => continue,
+            "" if path.is_empty() => continue,
+            _ => {}
+        }
+        for byte in segment.bytes() {
+            append_byte(&mut path, byte)?;
+        }
+        if segments.peek().is_some() {
+            path.push('/');
+        }
+    }
+    if path.is_empty() || path.ends_with('/') {
+        return Err(UrlError::NoFile);
+    }
+    // Its URL has a slash before it.
+    if path.len() >= MAX_PATH {
+        return Err(UrlError::Long);
+    }
+    Ok(path)
+}
+
 fn split_scheme(text: &str) -> Option<(Scheme, &str)> {
     let (scheme, rest) = text.split_once("://")?;
     if scheme.eq_ignore_ascii_case("http") {
@@ -242,7 +284,8 @@ fn canonical_host(host: &str) -> Result<String, UrlError> {
     let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
     let fits = !name.is_empty() && name.len() <= 253;
     let legal = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_');
-    if fits && name.bytes().all(legal) && !name.starts_with('.') && !name.contains("..") {
+    let labels = !name.starts_with('.') && !name.ends_with('.') && !name.contains("..");
+    if fits && labels && name.bytes().all(legal) {
         Ok(name)
     } else {
         Err(bad())
@@ -338,15 +381,20 @@ fn append_canonical_text(key: &mut String, raw: &str) -> Result<(), UrlError> {
             at += 2;
         }
         at += 1;
-        if byte.is_ascii_control() || byte == b'\\' {
-            return Err(UrlError::Control);
-        }
-        // An encoded `/` or `?` is data and stays so.
-        if is_plain(byte) {
-            key.push(char::from(byte));
-        } else {
-            let _ = write!(key, "%{byte:02X}");
-        }
+        append_byte(key, byte)?;
+    }
+    Ok(())
+}
+
+/// Appends a byte of a segment: an encoded `/` or `?` is data and stays so.
+fn append_byte(key: &mut String, byte: u8) -> Result<(), UrlError> {
+    if byte.is_ascii_control() || byte == b'\\' {
+        return Err(UrlError::Control);
+    }
+    if is_plain(byte) {
+        key.push(char::from(byte));
+    } else {
+        let _ = write!(key, "%{byte:02X}");
     }
     Ok(())
 }

@@ -55,7 +55,7 @@ pub async fn pass_through(
 ) -> Result<Response<Body>, Problem> {
     let asked = pick(request, &FORWARDED);
     let mut failure = None;
-    for origin in core.mirrors.origins(url) {
+    for origin in sources(core, url).await {
         match upstream.ask(method, &origin, &asked).await {
             Ok(answer) if answer.status.is_server_error() => {
                 let sentence = format!("{} answered {}.", origin.origin(), answer.status);
@@ -67,6 +67,14 @@ pub async fn pass_through(
     }
     Err(failure
         .unwrap_or_else(|| Problem::new(StatusCode::BAD_GATEWAY, "The mirror has no origins.")))
+}
+
+/// Where the bytes of an address can be asked for.
+async fn sources(core: &Arc<Core>, url: &RepoUrl) -> Vec<RepoUrl> {
+    match core.plan(url).await {
+        Ok(plan) => plan.sources,
+        Err(_) => core.mirrors.origins(url),
+    }
 }
 
 fn pick(from: &HeaderMap, names: &[HeaderName]) -> HeaderMap {
@@ -155,7 +163,7 @@ impl Following {
         );
         let mut asked = HeaderMap::new();
         asked.insert(RANGE, HeaderValue::from_str(&format!("bytes={at}-"))?);
-        for origin in self.core.mirrors.origins(&self.url) {
+        for origin in sources(&self.core, &self.url).await {
             let Ok(answer) = self.upstream.ask(&Method::GET, &origin, &asked).await else {
                 continue;
             };

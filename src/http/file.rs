@@ -15,17 +15,23 @@ use super::direct::{Following, pass_through};
 use super::problem::Problem;
 use crate::clock::millis;
 use crate::core::{Core, Since};
+use crate::db::suite::SuiteRow;
+use crate::debian::archive::ReleaseForm;
 use crate::debian::naming::Naming;
 use crate::debian::url::RepoUrl;
 use crate::meter::Kind;
 use crate::store::flight::{Flight, State};
 use crate::store::growing::{Break, End, Growing};
 use crate::store::hot::Entry;
+use crate::truth::views::Client;
 use crate::upstream::Upstream;
 
 /// How long a client that could have a stored copy waits for the origin to
 /// say whether it is current.
-const PATIENCE: Duration = Duration::from_millis(700);
+pub(super) const PATIENCE: Duration = Duration::from_millis(700);
+
+/// Likewise where that copy may well be wrong.
+const PREPARING: Duration = Duration::from_secs(10);
 
 /// A range that starts so many bytes ahead of what is here is fetched by
 /// itself, so that who resumes a large download does not wait for what it has.
@@ -43,16 +49,26 @@ pub struct Files {
 }
 
 /// A request for a file.
-struct Asked<'a> {
-    method: &'a Method,
-    url: &'a RepoUrl,
-    headers: &'a HeaderMap,
-    naming: Naming,
+pub(super) struct Asked<'a> {
+    pub(super) client: &'a Client,
+    pub(super) method: &'a Method,
+    pub(super) url: &'a RepoUrl,
+    pub(super) headers: &'a HeaderMap,
+    pub(super) naming: Naming,
     /// How things stood when the request came.
-    since: Since,
+    pub(super) since: Since,
 }
 
-impl Asked<'_> {
+impl<'a> Asked<'a> {
+    /// The same request, by another name of the same file.
+    pub(super) fn named(&self, url: &'a RepoUrl) -> Self {
+        Self {
+            url,
+            naming: Naming::of(url.path()),
+            ..*self
+        }
+    }
+
     /// Whether the client wants the origin asked (RFC 9111 §5.2.1). A by-hash
     /// name leaves nothing to ask.
     fn insists(&self) -> bool {
@@ -72,7 +88,7 @@ impl Files {
     /// A stored file that needs no question, no statement and no waiting.
     pub fn hit(&self, url: &RepoUrl, headers: &HeaderMap) -> Option<Response<Body>> {
         let entry = self.core.hot.get(url.key())?;
-        let asks = entry.naming == Naming::Pool && insists(headers);
+        let asks = entry.naming == Naming::Pool && !entry.vouched && insists(headers);
         if !entry.is_settled() || asks || headers.contains_key(header::AUTHORIZATION) {
             return None;
         }
@@ -103,11 +119,13 @@ impl Files {
     /// Answers a request for a file.
     pub async fn serve(
         &self,
+        client: &Client,
         method: &Method,
         url: &RepoUrl,
         headers: &HeaderMap,
     ) -> Response<Body> {
         let asked = Asked {
+            client,
             method,
             url,
             headers,
@@ -127,6 +145,34 @@ impl Files {
             // What one client may see, another may not (RFC 9111 §3.5).
             return self.direct(asked).await;
         }
+        if asked.naming == Naming::Mutable {
+            let suite = self.core.truth.book.suite_of(asked.url.key());
+            if let Some((folder, form)) = ReleaseForm::split(asked.url.key())
+                && !self.is_listed(suite.as_ref()).await
+            {
+                return self.release_file(asked, folder, form).await;
+            }
+            if let Some((suite, path)) = suite {
+                return self.index_file(asked, &suite, path).await;
+            }
+        }
+        self.plain(asked).await
+    }
+
+    /// Whether a file of this name is an index like others: a Release lists
+    /// `main/binary-amd64/Release`, which has no suite of its own.
+    async fn is_listed(&self, suite: Option<&(Arc<SuiteRow>, &str)>) -> bool {
+        let Some((suite, path)) = suite.filter(|(_, path)| path.contains('/')) else {
+            return false;
+        };
+        let Some(release) = suite.release_id else {
+            return false;
+        };
+        matches!(self.core.db.index_file(release, path).await, Ok(Some(_)))
+    }
+
+    /// Answers with what this very address has.
+    pub(super) async fn plain(&self, asked: &Asked<'_>) -> Result<Response<Body>, Problem> {
         if self.is_on_its_way(asked) {
             return self.fetched(asked).await;
         }
@@ -140,7 +186,7 @@ impl Files {
             }
             return self.fetched(asked).await;
         };
-        if entry.is_settled() && !asked.insists() {
+        if entry.is_settled() && (entry.vouched || !asked.insists()) {
             return self.settled(asked, &entry).await;
         }
         self.revalidated(asked, entry).await
@@ -181,7 +227,13 @@ impl Files {
             return self.stored(asked, &entry, STALE).await;
         }
         let joined = async { self.join(asked).await.answerable().await };
-        if let Ok((state, late)) = timeout(PATIENCE, joined).await {
+        // A pool file whose archive has a list that is not read yet may be
+        // another one by now: the copy is no stand-in while its origin is well.
+        let patience = match asked.naming {
+            Naming::Pool => PREPARING,
+            Naming::ByHash(_) | Naming::Mutable => PATIENCE,
+        };
+        if let Ok((state, late)) = timeout(patience, joined).await {
             return self.landed(asked, state, late, Some(entry)).await;
         }
         for origin in &origins {
@@ -192,7 +244,7 @@ impl Files {
 
     /// Answers with what a flight brought. `late`: it was over when the client
     /// came, but for its rows.
-    async fn landed(
+    pub(super) async fn landed(
         &self,
         asked: &Asked<'_>,
         state: State,
@@ -268,7 +320,7 @@ impl Files {
         start > here + AHEAD
     }
 
-    async fn direct(&self, asked: &Asked<'_>) -> Result<Response<Body>, Problem> {
+    pub(super) async fn direct(&self, asked: &Asked<'_>) -> Result<Response<Body>, Problem> {
         self.core.meters.add(Kind::Misses, 1);
         pass_through(
             &self.core,
@@ -293,7 +345,7 @@ impl Files {
     }
 
     /// Answers with a stored file.
-    async fn stored(
+    pub(super) async fn stored(
         &self,
         asked: &Asked<'_>,
         entry: &Arc<Entry>,
@@ -311,6 +363,9 @@ impl Files {
 
     /// Answers with what is coming in.
     fn coming(&self, asked: &Asked<'_>, growing: &Arc<Growing>) -> Response<Body> {
+        if matches!(asked.naming, Naming::ByHash(_)) {
+            self.core.truth.note_use(asked.url.key());
+        }
         self.core.expected.take(asked.url.key());
         self.core.meters.add(Kind::Misses, 1);
         self.follow(asked, growing, MISS)

@@ -18,6 +18,7 @@ use super::problem::Problem;
 use super::status::StatusSource;
 use super::target::{Target, parse};
 use super::tunnel;
+use crate::truth::views::Client;
 
 /// The apt face.
 #[derive(Clone)]
@@ -60,7 +61,11 @@ impl Front {
     ///
     /// # Errors
     /// Never: whatever is wrong is an answer too.
-    pub async fn call(&self, request: Request<Incoming>) -> Result<Response<Body>, Infallible> {
+    pub async fn call(
+        &self,
+        client: &Client,
+        request: Request<Incoming>,
+    ) -> Result<Response<Body>, Infallible> {
         let inner = &self.0;
         let target = match parse(request.method(), request.uri(), &inner.files.core.mirrors) {
             Ok(target) => target,
@@ -73,17 +78,26 @@ impl Front {
             return Ok(response);
         }
         // Boxed, so that the hit above does not move a large future about.
-        Ok(Box::pin(inner.answer(target, request)).await)
+        Ok(Box::pin(inner.answer(client, target, request)).await)
     }
 }
 
 impl Inner {
-    async fn answer(&self, target: Target, request: Request<Incoming>) -> Response<Body> {
+    async fn answer(
+        &self,
+        client: &Client,
+        target: Target,
+        request: Request<Incoming>,
+    ) -> Response<Body> {
         let method = request.method();
         match target {
             Target::Tunnel(host, port) => self.tunnel(request, host, port).await,
             _ if !matches!(*method, Method::GET | Method::HEAD) => not_allowed(method),
-            Target::File(url) => self.files.serve(method, &url, request.headers()).await,
+            Target::File(url) => {
+                self.files
+                    .serve(client, method, &url, request.headers())
+                    .await
+            }
             Target::Own => match self.pages.clone().oneshot(request).await {
                 Ok(page) => from_axum(page),
                 Err(never) => match never {},

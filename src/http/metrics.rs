@@ -53,6 +53,19 @@ pub fn text(status: &Status) -> String {
         bytes(cache.max_bytes),
     );
     registry.register("cache_files", "Cached bodies", bytes(cache.files));
+    let index = &status.index;
+    for (name, help, value) in [
+        ("suites", "Suites with a generation in use", index.releases),
+        ("index_files", "Indexes that these list", index.index_files),
+        (
+            "packages",
+            "Files that lists in use vouch for",
+            index.packages,
+        ),
+        ("patches", "Patches known", index.patches),
+    ] {
+        registry.register(name, help, bytes(value));
+    }
     registry.register(
         "downloads",
         "Downloads under way",

@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::status::{Status, StatusSource};
 use crate::clock::to_http_time;
 use crate::db::DbError;
+use crate::db::view::SuiteStatus;
 
 /// No script, no foreign resource, no frame.
 const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
@@ -79,6 +80,19 @@ impl Page {
 
     fn since(at: i64) -> String {
         httpdate::fmt_http_date(to_http_time(at))
+    }
+
+    fn date(at: Option<i64>) -> String {
+        at.map_or_else(|| "none".to_owned(), Self::since)
+    }
+
+    fn signed_by(suite: &SuiteStatus) -> String {
+        match (suite.signed.as_str(), &suite.signer, &suite.key) {
+            (_, Some(signer), Some(key)) => format!("{signer} ({key})"),
+            ("unknown", ..) => "a key that index.keyrings does not have".to_owned(),
+            ("unsigned", ..) => "nobody".to_owned(),
+            _ => "not checked (index.verify is off)".to_owned(),
+        }
     }
 
     fn done(download: &super::status::Download) -> u64 {

@@ -23,6 +23,7 @@ use tokio_util::task::TaskTracker;
 use super::ahead::{Ahead, Cold};
 use super::body::Body;
 use super::front::{Front, stranger};
+use crate::truth::views::Client;
 
 /// How long a client may take for a request's head; also how long it may idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -149,10 +150,11 @@ impl Face {
             let stream = Ahead::new(stream, cold.clone(), move |target: &Uri| {
                 expecting.expect(target);
             });
+            let client = Arc::new(Client::new(peer));
             let answer = move |request| {
-                let (front, cold) = (front.clone(), cold.clone());
+                let (front, cold, client) = (front.clone(), cold.clone(), Arc::clone(&client));
                 async move {
-                    let response = front.call(request).await;
+                    let response = front.call(&client, request).await;
                     response.inspect(|response| cold.answered(response))
                 }
             };

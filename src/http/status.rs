@@ -5,12 +5,18 @@ use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
+use crate::clock::to_http_time;
 use crate::core::Core;
 use crate::db::DbError;
+use crate::db::refusal::Refused;
+use crate::db::view::SuiteStatus;
 use crate::debian::naming::to_hex;
 use crate::health::Failing;
 use crate::meter::Kind;
 use crate::store::flight::State;
+
+/// Refusals told of.
+const REFUSALS: i64 = 50;
 
 /// `/api/status`. Fields are documented by the contract; more may come, none goes.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -35,6 +41,8 @@ pub struct Status {
     pub downloads: Vec<Download>,
     /// Origins that fail at present.
     pub failing_mirrors: Vec<FailingMirror>,
+    /// What a person should know, a sentence each.
+    pub warnings: Vec<String>,
 }
 
 /// The store.
@@ -76,6 +84,10 @@ pub struct Index {
     pub packages: u64,
     /// Patches of pdiff histories.
     pub patches: u64,
+    /// Suites with the generation in use.
+    pub suites: Vec<SuiteStatus>,
+    /// What was not believed lately, the latest first.
+    pub refusals: Vec<Refused>,
 }
 
 /// The distributed hash table.
@@ -170,6 +182,7 @@ impl StatusSource {
             *sum = core.db.traffic_total(kind).await? + core.meters.pending(kind);
         }
         let [from_mirrors, to_clients, hits, misses] = sums;
+        let index = self.index().await?;
         Ok(Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             node_id: to_hex(&self.node_id),
@@ -188,8 +201,39 @@ impl StatusSource {
             },
             downloads: self.downloads(),
             failing_mirrors: core.health.failing().into_iter().map(Into::into).collect(),
+            warnings: self.warnings(&index.suites),
+            index,
             ..Status::default()
         })
+    }
+
+    async fn index(&self) -> Result<Index, DbError> {
+        let db = &self.core.db;
+        let totals = db.index_totals().await?;
+        Ok(Index {
+            releases: totals.releases,
+            index_files: totals.index_files,
+            packages: totals.packages,
+            patches: totals.patches,
+            suites: db.suite_status().await?,
+            refusals: db.refusals(REFUSALS).await?,
+        })
+    }
+
+    /// A stored generation is served for as long as its origin is out, and says
+    /// itself until when it is to be believed (Debian wiki, `RepositoryFormat`,
+    /// "Date, Valid-Until").
+    fn warnings(&self, suites: &[SuiteStatus]) -> Vec<String> {
+        let now = self.core.now();
+        let expired = suites.iter().filter_map(|suite| {
+            let until = suite.valid_until.filter(|until| *until < now)?;
+            let until = httpdate::fmt_http_date(to_http_time(until));
+            Some(format!(
+                "The Release of {} is past its Valid-Until ({until}): apt refuses it until its mirror has a newer one.",
+                suite.folder
+            ))
+        });
+        expired.collect()
     }
 
     fn downloads(&self) -> Vec<Download> {

@@ -14,9 +14,10 @@ use super::growing::Growing;
 use super::hot::Entry;
 
 /// What is known of the answer.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub enum State {
     /// Nothing yet.
+    #[default]
     Waiting,
     /// It is coming in.
     Streaming(Arc<Growing>),
@@ -58,21 +59,21 @@ impl Refusal {
 
 /// One question on its way.
 #[derive(Debug)]
-pub struct Flight {
+pub struct Flight<S = State> {
     key: String,
-    state: watch::Sender<State>,
+    state: watch::Sender<S>,
 }
 
-impl Flight {
+impl<S: Clone> Flight<S> {
     /// What is known now, and what will be.
     #[must_use]
-    pub fn watch(&self) -> watch::Receiver<State> {
+    pub fn watch(&self) -> watch::Receiver<S> {
         self.state.subscribe()
     }
 
     /// What is known now.
     #[must_use]
-    pub fn state(&self) -> State {
+    pub fn state(&self) -> S {
         self.state.borrow().clone()
     }
 
@@ -83,20 +84,20 @@ impl Flight {
     }
 
     /// More is known.
-    pub fn tell(&self, state: State) {
+    pub fn tell(&self, state: S) {
         self.state.send_replace(state);
     }
 }
 
 /// All flights, by address.
 #[derive(Debug, Default)]
-pub struct Flights {
-    map: Mutex<HashMap<String, Arc<Flight>>>,
+pub struct Flights<S = State> {
+    map: Mutex<HashMap<String, Arc<Flight<S>>>>,
     landings: AtomicU64,
 }
 
-impl Flights {
-    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Flight>>> {
+impl<S: Clone + Default> Flights<S> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<String, Arc<Flight<S>>>> {
         self.map.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -109,14 +110,14 @@ impl Flights {
 
     /// The flight for an address, and whether it was opened by this call: then
     /// it is the caller's to see that someone answers it.
-    pub fn join(&self, key: &str) -> (Arc<Flight>, bool) {
+    pub fn join(&self, key: &str) -> (Arc<Flight<S>>, bool) {
         let mut map = self.lock();
         if let Some(flight) = map.get(key) {
             return (Arc::clone(flight), false);
         }
         let flight = Arc::new(Flight {
             key: key.to_owned(),
-            state: watch::Sender::new(State::Waiting),
+            state: watch::Sender::new(S::default()),
         });
         map.insert(key.to_owned(), Arc::clone(&flight));
         (flight, true)
@@ -124,13 +125,13 @@ impl Flights {
 
     /// What is known of an address that someone waits for.
     #[must_use]
-    pub fn peek(&self, key: &str) -> Option<State> {
+    pub fn peek(&self, key: &str) -> Option<S> {
         self.lock().get(key).map(|flight| flight.state())
     }
 
     /// The last word on a flight. Rows and caches must know it already: who
     /// comes next opens another flight.
-    pub fn land(&self, flight: &Flight, state: State) {
+    pub fn land(&self, flight: &Flight<S>, state: S) {
         // Counted first: an address that is gone from the map has been counted.
         self.landings.fetch_add(1, Ordering::SeqCst);
         self.forget(flight);
@@ -138,7 +139,7 @@ impl Flights {
     }
 
     /// Nobody joins this flight any more.
-    fn forget(&self, flight: &Flight) {
+    fn forget(&self, flight: &Flight<S>) {
         let mut map = self.lock();
         if map
             .get(&flight.key)
@@ -150,7 +151,7 @@ impl Flights {
 
     /// Every flight there is.
     #[must_use]
-    pub fn all(&self) -> Vec<Arc<Flight>> {
+    pub fn all(&self) -> Vec<Arc<Flight<S>>> {
         self.lock().values().cloned().collect()
     }
 }

@@ -61,12 +61,16 @@ struct Written {
     len: u64,
     noted: bool,
     proved: bool,
+    held: bool,
 }
 
 impl Written {
     /// Bytes that readers may take. Whoever has the last byte must be able to
     /// count on the row that a restart finds, and on the hash.
     fn shown(&self, total: Option<u64>) -> u64 {
+        if self.held && !self.proved {
+            return 0;
+        }
         let kept_back = match (self.noted, self.proved) {
             // The note is a matter of microseconds: a small body waits for it
             // and goes out in one piece.
@@ -117,6 +121,17 @@ impl Growing {
         self.change(|written| written.noted = true);
     }
 
+    /// Nothing of it is to be shown before it is proved: should it turn out
+    /// wrong, somebody else has it right.
+    pub fn hold(&self) {
+        self.change(|written| written.held = true);
+    }
+
+    /// It takes too long to prove: what is here is shown.
+    pub fn unhold(&self) {
+        self.change(|written| written.held = false);
+    }
+
     /// The bytes are what they should be, as far as anybody knows.
     pub fn proved(&self) {
         self.change(|written| written.proved = true);
@@ -131,6 +146,13 @@ impl Growing {
             progress.len = shown.max(progress.len);
             moved
         });
+    }
+
+    /// Bytes that are here, shown or not.
+    #[must_use]
+    pub fn written(&self) -> u64 {
+        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
+        written.len
     }
 
     /// Waits for the first byte, or for the end where there is none.

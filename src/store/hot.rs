@@ -71,6 +71,8 @@ pub struct Entry {
     pub validators: Validators,
     /// What its name promises.
     pub naming: Naming,
+    /// Whether an index in use says that it is what its address must be.
+    pub vouched: bool,
     /// Its bytes, where it is small.
     pub body: Option<Bytes>,
     index_changed_at: Millis,
@@ -86,7 +88,7 @@ impl Entry {
         key: String,
         (file_id, sha256, size): (i64, [u8; 32], u64),
         validators: Validators,
-        naming: Naming,
+        (naming, vouched): (Naming, bool),
         (checked_at, index_changed_at): (Millis, Millis),
         body: Option<Bytes>,
     ) -> Self {
@@ -98,6 +100,7 @@ impl Entry {
             size,
             validators,
             naming,
+            vouched,
             body,
             index_changed_at,
             checked_at: AtomicI64::new(checked_at),
@@ -106,16 +109,18 @@ impl Entry {
         }
     }
 
-    /// Whether it may be served without asking: its name promises that it does
-    /// not change, and no index of its archive changed since it was checked.
-    /// (Whoever republishes a pool file must publish an index too.)
+    /// Whether it may be served without asking: an index in use says that it is
+    /// right; or its name promises that it does not change, and no index of its
+    /// archive changed since it was checked. (Whoever republishes a pool file
+    /// must publish an index too.)
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        match self.naming {
-            Naming::ByHash(_) => true,
-            Naming::Pool => self.checked_at() >= self.index_changed_at,
-            Naming::Mutable => false,
-        }
+        self.vouched
+            || match self.naming {
+                Naming::ByHash(_) => true,
+                Naming::Pool => self.checked_at() >= self.index_changed_at,
+                Naming::Mutable => false,
+            }
     }
 
     /// When the origin last said that this is current.

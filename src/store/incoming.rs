@@ -11,12 +11,13 @@ use std::time::Instant;
 use bytes::Bytes;
 use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
-use sha2::{Digest, Sha256, Sha512};
+use sha1::Sha1;
+use sha2::{Digest as _, Sha256, Sha512};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::growing::Growing;
-use crate::debian::naming::NamedHash;
+use crate::debian::digest::Digest;
 
 /// Chunks between network and disk; one is 512 KiB at most, and this is what
 /// a download takes of memory where the disk is slower than the network.
@@ -55,8 +56,8 @@ pub struct Received {
     pub sha256: [u8; 32],
     /// Length in bytes.
     pub size: u64,
-    /// Whether its bytes have the hash that its name holds; true where it holds none.
-    pub as_named: bool,
+    /// Whether its bytes have the hash that it is known by; true where none is known.
+    pub as_vouched: bool,
 }
 
 enum Step {
@@ -70,38 +71,49 @@ enum Step {
 /// The hashes that one pass over the bytes makes.
 struct Hashes {
     sha256: Sha256,
-    sha512: Option<Sha512>,
+    /// Another one that the file is known by.
+    other: Option<Other>,
+}
+
+enum Other {
+    Sha1(Sha1),
+    Sha512(Sha512),
 }
 
 impl Hashes {
-    fn new(named: Option<&NamedHash>) -> Self {
+    fn new(vouched: Option<&Digest>) -> Self {
         Self {
             sha256: Sha256::new(),
-            sha512: matches!(named, Some(NamedHash::Sha512(_))).then(Sha512::new),
+            other: match vouched {
+                Some(Digest::Sha1(_)) => Some(Other::Sha1(Sha1::new())),
+                Some(Digest::Sha512(_)) => Some(Other::Sha512(Sha512::new())),
+                _ => None,
+            },
         }
     }
 
     fn update(&mut self, bytes: &[u8]) {
         self.sha256.update(bytes);
-        if let Some(sha512) = &mut self.sha512 {
-            sha512.update(bytes);
+        match &mut self.other {
+            Some(Other::Sha1(sha1)) => sha1.update(bytes),
+            Some(Other::Sha512(sha512)) => sha512.update(bytes),
+            None => {}
         }
     }
 
-    fn finish(self, size: u64, named: Option<&NamedHash>) -> Received {
+    fn finish(self, size: u64, vouched: Option<&Digest>) -> Received {
         let sha256: [u8; 32] = self.sha256.finalize().into();
-        let as_named = match (named, self.sha512) {
-            (Some(NamedHash::Sha256(wanted)), _) => sha256 == *wanted,
-            (Some(NamedHash::Sha512(wanted)), Some(sha512)) => {
-                let sha512: [u8; 64] = sha512.finalize().into();
-                sha512 == *wanted
-            }
-            _ => true,
+        let is = match self.other {
+            Some(Other::Sha1(sha1)) => Digest::Sha1(sha1.finalize().into()),
+            Some(Other::Sha512(sha512)) => Digest::Sha512(sha512.finalize().into()),
+            None => Digest::Sha256(sha256),
         };
         Received {
             sha256,
             size,
-            as_named,
+            // MD5 is not computed: it would prove nothing.
+            as_vouched: vouched
+                .is_none_or(|wanted| matches!(wanted, Digest::Md5(_)) || *wanted == is),
         }
     }
 }
@@ -116,18 +128,18 @@ pub struct Incoming {
 impl Incoming {
     /// Starts writing to the file of `growing`, which is empty, for its readers.
     #[must_use]
-    pub fn start(growing: Arc<Growing>, named: Option<NamedHash>) -> Self {
+    pub fn start(growing: Arc<Growing>, vouched: Option<Digest>) -> Self {
         let (steps, queue) = mpsc::channel(QUEUE);
         let task = tokio::task::spawn_blocking(move || {
             Writer {
                 growing,
-                hashes: Hashes::new(named.as_ref()),
+                hashes: Hashes::new(vouched.as_ref()),
                 len: 0,
                 hashed: 0,
                 started: Instant::now(),
                 again: None,
             }
-            .run(queue, named.as_ref())
+            .run(queue, vouched.as_ref())
         });
         Self { steps, task }
     }
@@ -171,7 +183,7 @@ impl Writer {
     fn run(
         mut self,
         mut queue: mpsc::Receiver<Step>,
-        named: Option<&NamedHash>,
+        vouched: Option<&Digest>,
     ) -> Result<Received, WriteError> {
         self.allocate()?;
         while let Some(step) = queue.blocking_recv() {
@@ -182,7 +194,7 @@ impl Writer {
                 Step::Finish => {
                     self.hash_up_to(self.len)?;
                     self.growing.file().sync_data()?;
-                    return Ok(self.hashes.finish(self.len, named));
+                    return Ok(self.hashes.finish(self.len, vouched));
                 }
             }
         }

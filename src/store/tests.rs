@@ -10,7 +10,7 @@ use super::growing::{Break, End, Growing, ReadError};
 use super::hot::Described;
 use super::incoming::{Incoming, WriteError};
 use super::mapped::MappedFile;
-use crate::debian::naming::NamedHash;
+use crate::debian::digest::Digest;
 use crate::validators::Validators;
 
 struct Ground {
@@ -89,11 +89,15 @@ async fn more_than_was_announced_is_refused() {
 
 #[tokio::test]
 async fn a_name_that_holds_another_hash_is_told() {
-    for named in [NamedHash::Sha256([0; 32]), NamedHash::Sha512([0; 64])] {
+    for named in [
+        Digest::Sha1([0; 20]),
+        Digest::Sha256([0; 32]),
+        Digest::Sha512([0; 64]),
+    ] {
         let ground = ground(None);
         let incoming = Incoming::start(Arc::clone(&ground.growing), Some(named));
         incoming.push(Bytes::from_static(b"x")).await;
-        assert!(!incoming.finish_if(true).await.unwrap().as_named);
+        assert!(!incoming.finish_if(true).await.unwrap().as_vouched);
     }
 }
 

@@ -14,12 +14,13 @@ use crate::core::{Core, CoreError};
 use crate::db::DbError;
 use crate::db::download::{Claim, LeftBehind};
 use crate::db::url::UrlRow;
-use crate::debian::naming::Naming;
+use crate::debian::digest::Digest;
 use crate::debian::url::RepoUrl;
 use crate::store::disk::Temp;
 use crate::store::flight::{Flight, Refusal, State};
 use crate::store::hot::Entry;
 use crate::store::incoming::hash_file;
+use crate::truth::lookup::Plan;
 use crate::upstream::{Answer, Upstream, UpstreamError};
 use crate::validators::Validators;
 
@@ -58,6 +59,8 @@ pub(super) struct Errand<'a> {
     pub flight: &'a Flight,
     /// The copy that may be out of date.
     pub stored: Option<Arc<Entry>>,
+    /// Where its bytes are to be had, and what they must be.
+    pub plan: Plan,
 }
 
 impl Work for FetchFile {
@@ -160,23 +163,27 @@ impl FetchFile {
             url,
             flight,
             stored,
+            plan: self.core.plan(url).await?,
         };
         let mut refusal = None::<Refusal>;
-        for origin in self.in_order(url) {
+        for origin in self.in_order(&errand.plan) {
             match self.ask(&errand, &origin).await? {
                 Outcome::Refused(next) => refusal = Some(worse(refusal, next)),
                 settled => return Ok(settled),
             }
         }
-        Ok(Outcome::Refused(refusal.unwrap_or_else(|| {
-            Refusal::own_fault("the mirror has no origins")
-        })))
+        let mut refusal =
+            refusal.unwrap_or_else(|| Refusal::own_fault("the mirror has no origins"));
+        // A copy that is not what the indexes say is none that may stand in, or
+        // that would be asked for again and again.
+        refusal.stale_may_serve &= errand.stored.is_some() || !claim.has_copy;
+        Ok(Outcome::Refused(refusal))
     }
 
     /// The origins in the order of the configuration, those that are down last.
-    fn in_order(&self, url: &RepoUrl) -> Vec<RepoUrl> {
+    fn in_order(&self, plan: &Plan) -> Vec<RepoUrl> {
         let now = self.core.now();
-        let mut origins = self.core.mirrors.origins(url);
+        let mut origins = plan.sources.clone();
         origins.sort_by_key(|origin| self.core.health.is_down(origin.origin(), now));
         origins
     }
@@ -199,11 +206,12 @@ impl FetchFile {
         let Ok(Ok((whole, size))) = hashed.await else {
             return Ok(None);
         };
-        let as_named = match Naming::of(url.path()) {
-            Naming::ByHash(named) => named.is_sha256(&whole),
-            Naming::Pool | Naming::Mutable => true,
+        let plan = self.core.plan(url).await?;
+        let as_vouched = match plan.digest() {
+            Some(digest) => digest == Digest::Sha256(whole),
+            None => plan.allows(whole, size),
         };
-        if size != left.size || !as_named {
+        if size != left.size || !as_vouched {
             return Ok(None);
         }
         let Ok(room) = self.core.budget.promise(left.size).await else {
@@ -218,8 +226,16 @@ impl FetchFile {
             // When its origin was asked is not on record.
             checked_at: 0,
             index_changed_at: 0,
+            proof: None,
         };
-        let placed = self.core.place(temp, row, claim.id, claim.lease).await?;
+        let vouched = plan.is_known();
+        let placed = self
+            .core
+            .place(temp, (row, vouched), claim.id, claim.lease)
+            .await?;
+        if let Some((entry, _)) = &placed {
+            self.core.learn(entry).await;
+        }
         Ok(placed.map(|(entry, new)| {
             if new {
                 room.keep(entry.size);

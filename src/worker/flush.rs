@@ -31,6 +31,8 @@ pub async fn run(core: Arc<Core>, stop: CancellationToken) {
 
 async fn flush(core: &Core) -> Result<(), DbError> {
     core.write_uses().await?;
+    core.write_index_uses().await?;
+    core.write_views().await?;
     let amounts = Kind::ALL.map(|kind| (kind, core.meters.pending(kind)));
     core.db.add_traffic(&amounts, core.now()).await?;
     core.meters.written(&amounts);

@@ -1,6 +1,7 @@
 //! One answer's body: into the store, to whoever follows, and on again where
 //! it broke off.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +13,10 @@ use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use super::fetch_file::Errand;
 use crate::clock::Millis;
 use crate::core::{Core, CoreError};
+use crate::db::refusal::Kind as Refusal;
 use crate::db::url::UrlRow;
-use crate::debian::naming::{NamedHash, Naming};
+use crate::debian::digest::Digest;
+use crate::debian::naming::{Naming, to_hex};
 use crate::debian::url::RepoUrl;
 use crate::meter::Kind;
 use crate::store::budget::{NoRoom, Room};
@@ -46,6 +49,13 @@ const STEP: u64 = 4 * 1024 * 1024;
 /// again is first compared with the stored one, so that clients that have it
 /// hear "not modified".
 const COMPARED: u64 = 16 * 1024 * 1024;
+
+/// Up to this size, in bytes, a body that other origins have too is not shown
+/// before it is proved.
+const HELD: u64 = 4 * 1024 * 1024;
+
+/// But for no longer than this.
+const HELD_FOR: Duration = Duration::from_secs(1);
 
 /// What came of an answer.
 pub(super) enum Received {
@@ -94,6 +104,12 @@ impl Receiver<'_> {
         answer: Answer,
     ) -> Result<Received, CoreError> {
         let total = length_of(&answer);
+        if let Some(total) = total
+            && !self.errand.plan.allows_size(total)
+        {
+            let what = format!("it has {total} bytes, which is another length");
+            return Ok(self.mismatch(origin, &what).await);
+        }
         let Ok(room) = self.core.budget.promise(total.unwrap_or(STEP)).await else {
             return Ok(Received::Uncached);
         };
@@ -122,13 +138,21 @@ impl Receiver<'_> {
             }
         };
         let growing = Growing::new(Described::new(&self.said), total, MappedFile::new(file));
-        let named = self.named();
-        let incoming = Incoming::start(Arc::clone(&growing), named.clone());
+        let plan = &self.errand.plan;
+        let incoming = Incoming::start(Arc::clone(&growing), plan.digest());
+        let elsewhere = plan.is_known()
+            && plan
+                .sources
+                .iter()
+                .any(|other| other.origin() != origin.origin());
+        if elsewhere && total.is_some_and(|total| total <= HELD) {
+            growing.hold();
+        }
         let body = Body {
             temp,
             // A body that ends with its connection can't be told from one cut
             // short, unless its name says what it should be.
-            provable: total.is_some() || is_chunked(&answer) || named.is_some(),
+            provable: total.is_some() || is_chunked(&answer) || plan.is_known(),
             compared: self.worth_comparing(total),
             growing,
         };
@@ -141,15 +165,18 @@ impl Receiver<'_> {
                 noted.await;
             }
             body.growing.noted();
-            if named.is_none() {
+            if !plan.is_known() {
                 body.growing.proved();
             }
         };
         let pumped = self.pump(origin, answer, total, &mut room, &incoming);
-        let ((), pumped) = tokio::join!(noted, pumped);
+        let ((), pumped) = tokio::select! {
+            both = async { tokio::join!(noted, pumped) } => both,
+            never = unhold_in_time(&body.growing) => match never {},
+        };
         let finished = incoming.finish_if(pumped.is_ok()).await;
         match (pumped, finished) {
-            (Ok(()), Ok(bytes)) => self.whole(body, room, &bytes).await,
+            (Ok(()), Ok(bytes)) => self.whole(origin, body, room, &bytes).await,
             (Err(Cut::Origin(why)), _) => {
                 body.growing.end(End::Broken(Break::Upstream));
                 Ok(Received::Failed(why))
@@ -180,18 +207,20 @@ impl Receiver<'_> {
     /// Everything came and is durable: it is kept if it is what it should be.
     async fn whole(
         &self,
+        origin: &RepoUrl,
         body: Body<'_>,
         room: Room,
         bytes: &Arrived,
     ) -> Result<Received, CoreError> {
         let growing = body.growing;
-        if !bytes.as_named {
+        if !bytes.as_vouched || !self.errand.plan.allows(bytes.sha256, bytes.size) {
             growing.end(End::Broken(Break::Wrong));
-            tracing::warn!(url = self.errand.url.key(), "wrong bytes are not kept");
-            return Ok(Received::Failed(format!(
-                "{} has bytes that do not have the hash in the file's name",
-                self.errand.url
-            )));
+            return Ok(self
+                .mismatch(
+                    origin,
+                    &format!("its bytes have the hash {}", to_hex(&bytes.sha256)),
+                )
+                .await);
         }
         if let Some(stored) = body.compared.filter(|stored| stored.sha256 == bytes.sha256) {
             return Ok(Received::Same(Arc::clone(stored)));
@@ -201,16 +230,33 @@ impl Receiver<'_> {
         } else {
             Ok(Received::Uncached)
         };
+        if let Ok(Received::Stored(entry)) = &received {
+            self.core.learn(entry).await;
+        }
         growing.proved();
         growing.end(End::Whole);
         received
     }
 
-    fn named(&self) -> Option<NamedHash> {
-        match Naming::of(self.errand.url.path()) {
-            Naming::ByHash(hash) if hash != NamedHash::Weak => Some(hash),
-            _ => None,
+    /// The origin sent another file than it should have.
+    async fn mismatch(&self, origin: &RepoUrl, what: &str) -> Received {
+        if !matches!(Naming::of(self.errand.url.path()), Naming::ByHash(_)) {
+            self.core.doubt(self.errand.url).await;
         }
+        let wanted = self
+            .errand
+            .plan
+            .digest()
+            .map_or_else(String::new, |digest| {
+                format!(", not {} {}", digest.algorithm(), digest.to_hex())
+            });
+        let reason = format!("{what}{wanted}");
+        self.core
+            .note_refusal(Refusal::Mismatch, origin, &reason)
+            .await;
+        Received::Failed(format!(
+            "{origin} is not the file that it should be: {reason}"
+        ))
     }
 
     /// The stored copy, where the body may well be the same and the origin has
@@ -246,10 +292,21 @@ impl Receiver<'_> {
             validators: self.said.clone(),
             checked_at: self.asked_at,
             index_changed_at: 0,
+            proof: self
+                .errand
+                .plan
+                .digest()
+                .filter(|digest| !matches!(digest, Digest::Sha256(_))),
         };
+        let vouched = self.errand.plan.is_known();
         let placed = self
             .core
-            .place(temp, row, self.errand.claim.id, self.errand.claim.lease)
+            .place(
+                temp,
+                (row, vouched),
+                self.errand.claim.id,
+                self.errand.claim.lease,
+            )
             .await?;
         let Some((entry, new)) = placed else {
             return Ok(Received::Uncached);
@@ -365,6 +422,12 @@ impl Receiver<'_> {
             && (total.is_none() || length_of(&answer) == total);
         all.then_some(Rest::All(answer))
     }
+}
+
+async fn unhold_in_time(growing: &Growing) -> Infallible {
+    tokio::time::sleep(HELD_FOR).await;
+    growing.unhold();
+    std::future::pending().await
 }
 
 /// An answer to a question for the rest.

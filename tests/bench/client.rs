@@ -1,4 +1,4 @@
-//! One request on one connection: to warm a cache and to look at it.
+//! A client that only looks at what it gets: to warm a cache, to look at it, and to time an answer.
 
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -64,31 +64,62 @@ fn request(method: &str, address: SocketAddr, path: &str) -> String {
 }
 
 fn ask(address: SocketAddr, method: &str, path: &str) -> io::Result<Answer> {
-    let mut buffer = vec![0; 256 * 1024];
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_read_timeout(Some(Duration::from_secs(30)))?;
-    stream.write_all(request(method, address, path).as_bytes())?;
+    Connection::open(address)?.send(method, path, &mut io::sink())
+}
 
-    let (head, read, end) = read_head(&mut stream, &mut buffer)?;
-    let length = if method == "HEAD" {
-        0
-    } else {
-        content_length(&head)?
-    };
-    let mut received = read - end;
-    while received < length {
-        let count = stream.read(&mut buffer)?;
-        if count == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        received += count;
+/// What `path` answers, as JSON.
+pub fn json(address: SocketAddr, path: &str) -> serde_json::Value {
+    let mut body = Vec::new();
+    let answer = Connection::open(address).and_then(|mut it| it.send("GET", path, &mut body));
+    let answer = answer.unwrap_or_else(|error| panic!("GET {path}: {error}"));
+    assert_eq!(answer.status, 200, "GET {path}: {}", answer.head);
+    serde_json::from_slice(&body).unwrap_or_else(|error| panic!("GET {path}: {error}"))
+}
+
+/// A connection that is kept.
+pub struct Connection {
+    stream: TcpStream,
+    address: SocketAddr,
+    buffer: Vec<u8>,
+}
+
+impl Connection {
+    pub fn open(address: SocketAddr) -> io::Result<Self> {
+        let stream = TcpStream::connect(address)?;
+        stream.set_read_timeout(Some(Duration::from_secs(30)))?;
+        Ok(Self {
+            stream,
+            address,
+            buffer: vec![0; 256 * 1024],
+        })
     }
-    let status = head
-        .split(' ')
-        .nth(1)
-        .and_then(|word| word.parse().ok())
-        .unwrap_or(0);
-    Ok(Answer { status, head })
+
+    pub fn send(&mut self, method: &str, path: &str, body: &mut impl Write) -> io::Result<Answer> {
+        let request = request(method, self.address, path);
+        self.stream.write_all(request.as_bytes())?;
+        let (head, read, end) = read_head(&mut self.stream, &mut self.buffer)?;
+        let length = if method == "HEAD" {
+            0
+        } else {
+            content_length(&head)?
+        };
+        let mut received = read - end;
+        body.write_all(&self.buffer[end..read])?;
+        while received < length {
+            let count = self.stream.read(&mut self.buffer)?;
+            if count == 0 {
+                return Err(io::ErrorKind::UnexpectedEof.into());
+            }
+            received += count;
+            body.write_all(&self.buffer[..count])?;
+        }
+        let status = head
+            .split(' ')
+            .nth(1)
+            .and_then(|word| word.parse().ok())
+            .unwrap_or(0);
+        Ok(Answer { status, head })
+    }
 }
 
 /// Reads until the head is whole: the head, how much was read, and where the body begins in it.

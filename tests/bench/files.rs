@@ -72,18 +72,36 @@ fn write(path: &Path, content: &[u8]) {
     file.sync_all().unwrap();
 }
 
-/// Bytes that do not compress and differ for each seed (splitmix64).
+/// Bytes that do not compress and differ for each seed.
 pub fn noise(seed: u64, length: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    let mut noise = Noise::new(seed);
     let mut bytes = Vec::with_capacity(length + 8);
     while bytes.len() < length {
-        state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut word = (state ^ (state >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        bytes.extend_from_slice(&(word ^ (word >> 31)).to_le_bytes());
+        bytes.extend_from_slice(&noise.word().to_le_bytes());
     }
     bytes.truncate(length);
     bytes
+}
+
+/// Numbers without a pattern, the same ones for the same seed (splitmix64).
+pub struct Noise(u64);
+
+impl Noise {
+    pub const fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+
+    pub const fn word(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut word = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        word = (word ^ (word >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        word ^ (word >> 31)
+    }
+
+    /// One of the first `count` numbers.
+    pub fn below(&mut self, count: usize) -> usize {
+        usize::try_from(self.word() % count as u64).unwrap()
+    }
 }
 
 /// An address nobody listens on at this moment.

@@ -8,6 +8,7 @@
 //! cargo bench --bench beside_nginx -- --only small-32 --rounds 9
 //! cargo bench --bench beside_nginx -- --quick
 //! cargo bench --bench beside_nginx -- --markdown
+//! cargo bench --bench beside_nginx -- --only index-first --packages Packages.xz
 //! ```
 #![allow(
     missing_docs,
@@ -21,21 +22,27 @@
 #![allow(clippy::cast_precision_loss)]
 
 mod apt;
+mod archive;
 mod client;
 mod cold;
 mod curl;
 mod files;
 mod hot;
+mod index;
+mod list;
 mod load;
+mod lookup;
 mod nginx;
 mod node;
 mod options;
 mod paced;
+mod steady;
 mod table;
 mod usage;
 
 use std::process::ExitCode;
 
+use archive::Form;
 use files::Ground;
 use nginx::Nginx;
 use node::Node;
@@ -63,7 +70,7 @@ impl Bench {
         }
     }
 
-    /// Measures one line of the issue's table; the paced origin gives two rows, time and first byte.
+    /// Measures one work; some give more than one row.
     fn measure(&self, work: Work) -> Vec<Row> {
         match work {
             Work::Small1 | Work::Small32 | Work::Small32Pipelined | Work::Big1 | Work::Big32 => {
@@ -73,6 +80,10 @@ impl Bench {
             Work::ColdPaced => cold::measure_paced(self),
             Work::ColdUnpaced => vec![cold::measure_unpaced(self)],
             Work::Memory => vec![self.memory()],
+            Work::IndexFirst => index::measure_first(self),
+            Work::IndexNext => vec![index::measure_next(self, Form::Whole)],
+            Work::IndexNextPdiff => vec![index::measure_next(self, Form::Patch)],
+            Work::Lookup => lookup::measure(self),
         }
     }
 

@@ -12,6 +12,9 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::client;
 use crate::files::free_address;
 
+/// The configuration file in a node's folder.
+pub const CONFIG: &str = "aptmesh.toml";
+
 pub struct Node {
     child: Child,
     folder: PathBuf,
@@ -22,7 +25,7 @@ impl Node {
     /// Starts a node with an empty cache in `folder`.
     pub fn start(folder: &Path) -> Self {
         let address = free_address();
-        let config = folder.join("aptmesh.toml");
+        let config = folder.join(CONFIG);
         fs::write(&config, configuration(address, &folder.join("data"))).unwrap();
         let log = File::create(folder.join("log")).unwrap();
         let mut command = Command::new(env!("CARGO_BIN_EXE_aptmesh"));
@@ -53,7 +56,7 @@ impl Node {
         self.child.id()
     }
 
-    fn log(&self) -> String {
+    pub fn log(&self) -> String {
         fs::read_to_string(self.folder.join("log")).unwrap_or_default()
     }
 
@@ -74,6 +77,11 @@ impl Node {
             );
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// From now on the peak is that of what follows.
+    pub fn forget_peak(&self) {
+        fs::write(format!("/proc/{}/clear_refs", self.process()), "5").unwrap();
     }
 
     pub fn memory(&self) -> Memory {
@@ -103,8 +111,8 @@ impl Drop for Node {
 /// What the kernel counts for a process, in MB (of a million bytes, as everywhere in the table).
 pub struct Memory {
     pub resident: f64,
-    peak: f64,
-    anonymous: f64,
+    pub peak: f64,
+    pub anonymous: f64,
     files: f64,
 }
 

@@ -21,7 +21,9 @@ pub enum Bar {
 pub enum Unit {
     RequestsPerSecond,
     MegabytesPerSecond,
+    Seconds,
     Milliseconds,
+    Microseconds,
     Megabytes,
 }
 
@@ -30,9 +32,22 @@ impl Unit {
         match self {
             Self::RequestsPerSecond => format!("{figure:.0} /s"),
             Self::MegabytesPerSecond => format!("{figure:.0} MB/s"),
+            Self::Seconds => format!("{figure:.2} s"),
             Self::Milliseconds if figure >= 100.0 => format!("{figure:.0} ms"),
             Self::Milliseconds => format!("{figure:.2} ms"),
+            Self::Microseconds => format!("{figure:.2} µs"),
             Self::Megabytes => format!("{figure:.1} MB"),
+        }
+    }
+
+    const fn name(self) -> &'static str {
+        match self {
+            Self::RequestsPerSecond => "/s",
+            Self::MegabytesPerSecond => "MB/s",
+            Self::Seconds => "s",
+            Self::Milliseconds => "ms",
+            Self::Microseconds => "µs",
+            Self::Megabytes => "MB",
         }
     }
 }
@@ -96,11 +111,11 @@ impl Row {
         let most = scores.iter().copied().fold(f64::NEG_INFINITY, f64::max);
         [
             self.work.to_owned(),
-            self.bar.to_string(),
+            self.bar.wanted(self.unit),
             self.unit
                 .show(median(self.pairs.iter().map(|pair| pair.ours).collect())),
             theirs.map_or_else(|| "–".to_owned(), |figures| self.unit.show(median(figures))),
-            self.bar.show(self.score()),
+            self.bar.show(self.score(), self.unit),
             if scores.len() > 1 {
                 format!("{least:.2}..{most:.2}")
             } else {
@@ -132,22 +147,20 @@ impl Bar {
         }
     }
 
-    fn show(self, score: f64) -> String {
+    fn show(self, score: f64, unit: Unit) -> String {
         match self {
             Self::AtLeast(_) | Self::AtMost(_) => format!("{score:.2} ×"),
-            Self::Within(_) => format!("{score:+.2} ms"),
-            Self::AtMostAbsolute(_) => format!("{score:.1} MB"),
+            Self::Within(_) => format!("{score:+.2} {}", unit.name()),
+            Self::AtMostAbsolute(_) => unit.show(score),
         }
     }
-}
 
-impl fmt::Display for Bar {
-    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+    fn wanted(self, unit: Unit) -> String {
         match self {
-            Self::AtLeast(bar) => write!(out, "≥ {bar:.1} ×"),
-            Self::AtMost(bar) => write!(out, "≤ {bar:.1} ×"),
-            Self::Within(bar) => write!(out, "≤ +{bar:.0} ms"),
-            Self::AtMostAbsolute(bar) => write!(out, "≤ {bar:.0} MB"),
+            Self::AtLeast(bar) => format!("≥ {bar:.1} ×"),
+            Self::AtMost(bar) => format!("≤ {bar:.1} ×"),
+            Self::Within(bar) => format!("≤ +{bar:.0} {}", unit.name()),
+            Self::AtMostAbsolute(bar) => format!("≤ {bar:.0} {}", unit.name()),
         }
     }
 }
@@ -172,7 +185,7 @@ impl Table {
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
         let conditions = format!(
             "{nginx}, {cores} cores shared by servers and load; load on cached files by wrk with one thread, cold files by \
-             curl and apt-get; medians of {} alternating pairs.",
+             curl and apt-get; medians of {} alternating pairs, of indexes as many runs as their remark says.",
             options.rounds
         );
         Self {
@@ -228,7 +241,19 @@ impl Table {
     }
 }
 
-fn median(mut figures: Vec<f64>) -> f64 {
+/// The figure that this share of all, from 0 to 1, does not exceed.
+pub fn percentile(mut figures: Vec<f64>, share: f64) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    // A share of a count is a count.
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+    let place = (figures.len() as f64 * share).ceil() as usize;
+    figures
+        .get(place.saturating_sub(1))
+        .copied()
+        .unwrap_or(f64::NAN)
+}
+
+pub fn median(mut figures: Vec<f64>) -> f64 {
     figures.sort_by(f64::total_cmp);
     match figures.len() {
         0 => f64::NAN,

@@ -63,6 +63,9 @@ upstreams = ["http://one.example/debian", "https://two.example/debian/"]
 [cache]
 max_size = "512MiB"
 min_free = "0"
+[index]
+verify = "require"
+keyrings = ["/usr/share/keyrings", "/nonexistent/repo.asc"]
 [log]
 level = "debug"
 format = "json"
@@ -132,6 +135,12 @@ fn wrong_values_are_named_with_key_and_line() {
         ("[apt]\nlisten = [\"127.0.0.1\"]\n", "apt.listen", ":2"),
         ("[apt]\nlisten = \"\"\n", "apt.listen", ":2"),
         ("[log]\nformat = \"xml\"\n", "log.format", ":2"),
+        ("[index]\nverify = \"maybe\"\n", "index.verify", ":2"),
+        (
+            "[index]\nkeyrings = \"/etc/apt/keyrings\"\n",
+            "index.keyrings",
+            ":2",
+        ),
         (
             "[[mirror]]\nname = \"a/b\"\nupstreams = [\"http://x/\"]\n",
             "name",
@@ -219,6 +228,8 @@ fn good_values_in_the_environment_are_good() {
         ("APTMESH_UPSTREAM__CONNECT", "false"),
         ("APTMESH_UPSTREAM__TIMEOUT", "10s"),
         ("APTMESH_CACHE__MAX_SIZE", "5GiB"),
+        ("APTMESH_INDEX__VERIFY", "off"),
+        ("APTMESH_INDEX__KEYRINGS", "/nonexistent/repo.asc"),
         ("APTMESH_LOG__LEVEL", "warn"),
     ];
     let output = File::new("[cache]\nmax_size = \"1GiB\"\n").check(&environment);

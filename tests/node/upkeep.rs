@@ -121,8 +121,13 @@ fn gc_without_a_daemon_evicts_down_to_the_limits() {
         "{}",
         node.bytes_on_disk()
     );
+    assert!(
+        node.bytes_on_disk() > 2 * 1024 * 1024,
+        "more went than had to: {}",
+        shown(&output)
+    );
     node.launch();
-    assert!(node.number("/cache/files") >= 2);
+    assert!(node.number("/cache/files") >= 2, "{}", shown(&output));
     assert!(node.get(&origin.url(&path(5))).expect(&content(5)).is_hit());
 }
 

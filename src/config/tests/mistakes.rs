@@ -8,9 +8,6 @@ use crate::config::{Config, Mistakes, Origin, Sources};
 #[test]
 fn keys_without_effect_are_checked_as_well() {
     let file = "\
-[index]
-verify = 'maybe'
-keyrings = '/usr/share/keyrings'
 [peer]
 enabled = 1
 listen = []
@@ -24,16 +21,14 @@ krpc_timeout = 9
 ";
     let told = told(file, &[], &[]);
     let starts = [
-        "aptmesh.toml:2: index.verify: found \"maybe\"; wanted \"off\"",
-        "aptmesh.toml:3: index.keyrings: found \"/usr/share/keyrings\"; wanted a list",
-        "aptmesh.toml:5: peer.enabled: found the integer 1; wanted true or false",
-        "aptmesh.toml:6: peer.listen: found an empty list; wanted at least one",
-        "aptmesh.toml:7: peer.advertise: found \"0.0.0.0:9977\"; wanted \"auto\"",
-        "aptmesh.toml:8: peer.upload_limit: found \"1Mbit\", \"Mbit\" is no unit",
-        "aptmesh.toml:9: peer.min_peers: found the integer -1; wanted a whole number from 0",
-        "aptmesh.toml:11: dht.k: found the integer 0; wanted a whole number from 1",
-        "aptmesh.toml:12: dht.bootstrap: found \"node\"; wanted a host or address with a port",
-        "aptmesh.toml:13: dht.krpc_timeout: found the integer 9; wanted a duration",
+        "aptmesh.toml:2: peer.enabled: found the integer 1; wanted true or false",
+        "aptmesh.toml:3: peer.listen: found an empty list; wanted at least one",
+        "aptmesh.toml:4: peer.advertise: found \"0.0.0.0:9977\"; wanted \"auto\"",
+        "aptmesh.toml:5: peer.upload_limit: found \"1Mbit\", \"Mbit\" is no unit",
+        "aptmesh.toml:6: peer.min_peers: found the integer -1; wanted a whole number from 0",
+        "aptmesh.toml:8: dht.k: found the integer 0; wanted a whole number from 1",
+        "aptmesh.toml:9: dht.bootstrap: found \"node\"; wanted a host or address with a port",
+        "aptmesh.toml:10: dht.krpc_timeout: found the integer 9; wanted a duration",
     ];
     assert_eq!(told.len(), starts.len(), "{told:#?}");
     for (line, start) in told.iter().zip(starts) {

@@ -3,7 +3,7 @@
 use std::{fs, path::Path, time::Duration};
 
 use super::{load, told};
-use crate::config::{Config, UpstreamAllow, network};
+use crate::config::{Config, UpstreamAllow, Verify, network};
 
 fn set(key: &str, value: &str) -> Result<Config, String> {
     load("", &[], &[(key, value)])
@@ -206,6 +206,28 @@ fn paths_start_where_they_are_written() {
     assert!(config.data_dir.is_absolute());
     assert!(!config.data_dir.starts_with(&here));
     refuses("data_dir", &["", "~", "~/data", "a\0b"]);
+}
+
+#[test]
+fn what_is_believed_of_indexes() {
+    let verify = |written| set("index.verify", written).unwrap().index.verify;
+    assert_eq!(verify("off"), Verify::Off);
+    assert_eq!(verify("auto"), Verify::Auto);
+    assert_eq!(verify("require"), Verify::Require);
+    refuses("index.verify", &["", "Auto", "yes", "true"]);
+}
+
+#[test]
+fn keyrings_need_not_be_there() {
+    let keyrings = |file| load(file, &[], &[]).unwrap().index.keyrings;
+    assert!(keyrings("[index]\nkeyrings = []").is_empty());
+    let set = keyrings("[index]\nkeyrings = ['/nonexistent/a.gpg', 'b.asc']");
+    assert_eq!(set[0], Path::new("/nonexistent/a.gpg"));
+    assert!(set[1].is_absolute() && set[1].ends_with("b.asc"));
+    refuses("index.keyrings", &["~/keys.gpg", "/a,~", "a\0b"]);
+    let bare = told("[index]\n\nkeyrings = '/usr/share/keyrings'", &[], &[]);
+    let start = "aptmesh.toml:3: index.keyrings: found \"/usr/share/keyrings\"; wanted a list";
+    assert!(bare[0].starts_with(start), "{bare:?}");
 }
 
 #[test]

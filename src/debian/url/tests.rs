@@ -48,6 +48,7 @@ fn path_tricks_are_refused() {
         ("http://u:p@h/a", UrlError::UserInfo),
         ("http://h:0/a", UrlError::Port("0".into())),
         ("http:///a", UrlError::Host(String::new())),
+        ("http://h../a", UrlError::Host("h..".into())),
         ("ftp://h/a", UrlError::Scheme("ftp://h/a".into())),
     ] {
         assert_eq!(RepoUrl::parse(text).unwrap_err(), error, "{text}");
@@ -92,7 +93,76 @@ fn redirects_are_seen_from_where_they_came() {
     assert_eq!(base.join("http://o/c").unwrap().key(), "http://o/c");
 }
 
+#[test]
+fn file_names_of_indexes_become_canonical_paths() {
+    for (name, path) in [
+        (
+            "pool/main/g/g++-12/g++-12_12.2.0-14_amd64.deb",
+            "pool/main/g/g++-12/g++-12_12.2.0-14_amd64.deb",
+        ),
+        ("./hello_1%3a2_all.deb", "hello_1%253a2_all.deb"),
+        ("/./a/./b", "a/b"),
+        (".//a//b", "a//b"),
+        ("a b/\u{fc}~.deb", "a%20b/%C3%BC~.deb"),
+        ("a?b#c", "a%3Fb%23c"),
+        ("%2e%2e/x", "%252e%252e/x"),
+        ("...", "..."),
+    ] {
+        assert_eq!(path_of_filename(name).as_deref(), Ok(path), "{name}");
+    }
+    for (name, error) in [
+        ("", UrlError::NoFile),
+        ("./", UrlError::NoFile),
+        ("pool/", UrlError::NoFile),
+        ("pool/.", UrlError::NoFile),
+        ("../etc/passwd", UrlError::Climbs),
+        ("pool/../../x", UrlError::Climbs),
+        ("pool/..", UrlError::Climbs),
+        ("a\\b", UrlError::Control),
+        ("a\0b", UrlError::Control),
+        ("a\u{7f}b", UrlError::Control),
+    ] {
+        assert_eq!(path_of_filename(name), Err(error), "{name:?}");
+    }
+    assert_eq!(
+        path_of_filename(&"a/".repeat(MAX_PATH)[1..]),
+        Err(UrlError::NoFile)
+    );
+    assert_eq!(path_of_filename(&"a".repeat(MAX_PATH)), Err(UrlError::Long));
+}
+
+/// What apt makes of a path (`pkgAcquire::URIEncode`, `QuoteString`).
+fn as_apt_sends(name: &str) -> String {
+    name.bytes().fold(String::new(), |text, byte| {
+        if b"+~ %".contains(&byte) || !byte.is_ascii_graphic() {
+            text + &format!("%{byte:02x}")
+        } else {
+            text + &char::from(byte).to_string()
+        }
+    })
+}
+
 proptest! {
+    #[test]
+    fn a_file_name_is_spelt_as_what_apt_sends(name in "([a-z.]{0,3}|[^?#]{0,12})(/([a-z.]{0,3}|[^?#]{0,12})){0,4}") {
+        let url = RepoUrl::parse(&format!("http://h/{}", as_apt_sends(&name)));
+        match path_of_filename(&name) {
+            Ok(path) => {
+                let root = url.as_ref().unwrap().path();
+                prop_assert_eq!(root.trim_start_matches('/'), path);
+            }
+            Err(UrlError::NoFile) => {
+                prop_assert!(url.unwrap().path().ends_with('/'));
+            }
+            Err(error) => prop_assert_eq!(url.unwrap_err(), error),
+        }
+    }
+
+    #[test]
+    fn any_text_is_a_file_name_or_an_error(name in any::<String>()) {
+        let _ = path_of_filename(&name);
+    }
+
     #[test]
     fn any_text_is_a_url_or_an_error(text in ".{0,200}") {
         let _ = RepoUrl::parse(&text);

@@ -1,5 +1,6 @@
 //! The machine's own apt-get in a root of its own.
 
+use super::Hash;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
@@ -34,7 +35,8 @@ pub struct Apt {
 }
 
 impl Apt {
-    /// A client with this `proxy` (or none). `sources` are lines without `deb [signed-by=…]`.
+    /// A client with this `proxy` (or none). `sources` are lines without `deb [signed-by=…]`; one
+    /// of source packages begins with `deb-src `.
     pub fn new(key: &Path, sources: &[String], proxy: Option<&str>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let this = Self { folder };
@@ -50,15 +52,20 @@ impl Apt {
             std::fs::create_dir_all(this.path(below)).unwrap();
         }
         std::fs::write(this.path("var/lib/dpkg/status"), "").unwrap();
-        let lines = sources
-            .iter()
-            .map(|line| format!("deb [signed-by={}] {line}\n", key.display()));
+        let lines = sources.iter().map(|line| {
+            let (kind, rest) = match line.strip_prefix("deb-src ") {
+                Some(rest) => ("deb-src", rest),
+                None => ("deb", line.as_str()),
+            };
+            format!("{kind} [signed-by={}] {rest}\n", key.display())
+        });
         std::fs::write(this.path("etc/apt/sources.list"), lines.collect::<String>()).unwrap();
-        this.configure(proxy);
+        this.use_proxy(proxy);
         this
     }
 
-    fn configure(&self, proxy: Option<&str>) {
+    /// From now on through this proxy, or through none.
+    pub fn use_proxy(&self, proxy: Option<&str>) {
         let root = self.folder.path().display();
         let proxy = proxy.map_or(String::new(), |url| {
             format!("Acquire::http::Proxy \"{url}\";\n")
@@ -75,6 +82,17 @@ impl Apt {
     /// One more file in `apt.conf.d`.
     pub fn add_config(&self, text: &str) {
         std::fs::write(self.path("etc/apt/apt.conf.d/90test"), text).unwrap();
+    }
+
+    /// From now on `Contents` too, as apt-file has it.
+    pub fn want_contents(&self) {
+        self.add_config(
+            "Acquire::IndexTargets::deb::Contents-deb { \
+             MetaKey \"$(COMPONENT)/Contents-$(ARCHITECTURE)\"; \
+             ShortDescription \"Contents-$(ARCHITECTURE)\"; \
+             Description \"$(RELEASE)/$(COMPONENT) $(ARCHITECTURE) Contents (deb)\"; \
+             PDiffs \"true\"; KeepCompressed \"false\"; };",
+        );
     }
 
     /// `apt-get update`.
@@ -158,6 +176,43 @@ impl Apt {
             .lines()
             .find_map(|line| line.trim().strip_prefix("Candidate: "));
         line.unwrap_or_default().to_owned()
+    }
+
+    /// The number of the generation that its one suite is of, as its `Release` describes it. Fails
+    /// unless every index that lies beside that `Release` is one it lists, and there are `indexes`
+    /// of them, those of patches not counted.
+    #[track_caller]
+    pub fn generation(&self, indexes: usize) -> u64 {
+        let mut files = super::files_under(&self.path("var/lib/apt/lists"));
+        files.retain(|path| !path.to_string_lossy().contains("/partial/"));
+        let name = |path: &Path| path.file_name().unwrap().to_string_lossy().into_owned();
+        let release = files.iter().find(|path| name(path).ends_with("Release"));
+        let release = release.unwrap_or_else(|| panic!("no Release in {files:?}"));
+        let stem = name(release);
+        let stem = stem
+            .trim_end_matches("InRelease")
+            .trim_end_matches("Release");
+        let text = std::fs::read_to_string(release).unwrap();
+        let mut found = 0;
+        for file in &files {
+            let Some(index) = name(file).strip_prefix(stem).map(|it| it.replace('_', "/")) else {
+                continue;
+            };
+            // An index of patches stays behind when apt goes on without patches.
+            if index.contains("Release") || index.contains(".diff/") {
+                continue;
+            }
+            let bytes = std::fs::read(file).unwrap();
+            let listed = [Hash::Sha256, Hash::Sha512].iter().any(|hash| {
+                let line = format!(" {} {} {index}\n", hash.of(&bytes), bytes.len());
+                text.contains(&line)
+            });
+            assert!(listed, "{index} is not of this {text}");
+            found += 1;
+        }
+        assert_eq!(found, indexes, "indexes in {files:?}");
+        let description = text.split_once("Description: generation ").unwrap().1;
+        description.lines().next().unwrap().parse().unwrap()
     }
 
     /// The value of one configuration key as apt reads it.

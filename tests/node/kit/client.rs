@@ -2,7 +2,7 @@
 
 use super::PATIENCE;
 use std::io::{self, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
 /// A request to be written as it stands.
@@ -173,7 +173,19 @@ impl Client {
 
     fn connect_within(port: u16, limit: Duration) -> io::Result<Self> {
         let address = ([127, 0, 0, 1], port).into();
-        let stream = TcpStream::connect_timeout(&address, limit)?;
+        Self::over(TcpStream::connect_timeout(&address, limit)?)
+    }
+
+    /// Connects from another of the loopback's addresses: a client with an IP of its own.
+    pub fn connect_from(source: [u8; 4], port: u16) -> io::Result<Self> {
+        use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+        let socket = socket(AddressFamily::INET, SocketType::STREAM, None)?;
+        bind(&socket, &SocketAddr::from((source, 0)))?;
+        connect(&socket, &SocketAddr::from(([127, 0, 0, 1], port)))?;
+        Self::over(socket.into())
+    }
+
+    fn over(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
@@ -298,13 +310,18 @@ impl Client {
 
     fn fill(&mut self) -> io::Result<()> {
         let mut block = [0; 16 * 1024];
-        match self.stream.read(&mut block)? {
-            0 => Err(io::ErrorKind::UnexpectedEof.into()),
-            count => {
-                self.buffer.extend_from_slice(&block[..count]);
-                Ok(())
+        // A socket with a timeout is interrupted by signals that concern nobody here.
+        let count = loop {
+            match self.stream.read(&mut block) {
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                other => break other?,
             }
+        };
+        if count == 0 {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
+        self.buffer.extend_from_slice(&block[..count]);
+        Ok(())
     }
 }
 

@@ -4,22 +4,36 @@
 //! Everything blocks and lives in threads: a test reads top to bottom, and a client that must
 //! leave in the middle of a body simply drops its socket.
 
+mod answer;
 mod apt;
 mod archive;
 mod client;
+mod files;
+mod key;
 mod manner;
 mod nginx;
 mod node;
 mod origin;
+mod packing;
+mod pdiff;
+mod stage;
+mod stanza;
+mod suite;
 mod tls;
 
 pub use apt::Apt;
 pub use archive::Archive;
 pub use client::{Client, Request, Response, is_cut};
+pub use files::Files;
+pub use key::{Key, Signing};
 pub use manner::{Framing, Manner};
 pub use nginx::Nginx;
 pub use node::{Config, Node, aptmesh};
 pub use origin::Origin;
+pub use packing::{Hash, Packing, listing};
+pub use pdiff::Diffs;
+pub use stage::{Stage, full_indexes};
+pub use suite::Suite;
 pub use tls::Certificate;
 
 use std::net::TcpListener;
@@ -87,13 +101,16 @@ pub fn noise(seed: u64, len: usize) -> Vec<u8> {
 /// SHA-256 in lower-case hex, as by-hash paths and Release files write it.
 pub fn sha256(bytes: &[u8]) -> String {
     use sha2::Digest;
+    hex(&sha2::Sha256::digest(bytes))
+}
+
+/// Bytes in lower-case hex.
+pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write;
-    sha2::Sha256::digest(bytes)
-        .iter()
-        .fold(String::new(), |mut hex, byte| {
-            write!(hex, "{byte:02x}").unwrap();
-            hex
-        })
+    bytes.iter().fold(String::new(), |mut hex, byte| {
+        write!(hex, "{byte:02x}").unwrap();
+        hex
+    })
 }
 
 /// Runs a tool that must succeed; its output otherwise becomes the failure.

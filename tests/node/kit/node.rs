@@ -24,6 +24,10 @@ pub struct Config {
     pub ca_files: Vec<PathBuf>,
     /// `[[mirror]]` name and upstreams.
     pub mirrors: Vec<(String, Vec<String>)>,
+    /// `index.verify`; the default where it is `None`.
+    pub verify: Option<&'static str>,
+    /// `index.keyrings`; the machine's own where it is `None`.
+    pub keyrings: Option<Vec<PathBuf>>,
     /// `cache.max_size`.
     pub max_size: String,
     /// `cache.min_free`.
@@ -43,6 +47,8 @@ impl Default for Config {
             timeout: "3s".to_owned(),
             ca_files: Vec::new(),
             mirrors: Vec::new(),
+            verify: None,
+            keyrings: None,
             max_size: "1GiB".to_owned(),
             min_free: "1MiB".to_owned(),
             data_dir: None,
@@ -54,11 +60,10 @@ impl Default for Config {
 impl Config {
     fn toml(&self, data_dir: &Path, port: u16) -> String {
         let list = |items: &[String]| serde_json::to_string(items).unwrap();
-        let ca_files: Vec<String> = self
-            .ca_files
-            .iter()
-            .map(|path| path.display().to_string())
-            .collect();
+        let paths = |items: &[PathBuf]| {
+            let names = items.iter().map(|path| path.display().to_string());
+            list(&names.collect::<Vec<_>>())
+        };
         let mut text = format!(
             "data_dir = \"{}\"\n[apt]\nlisten = [\"127.0.0.1:{port}\"]\nallow = {}\n\
              [upstream]\nallow = {}\nconnect = {}\ntimeout = \"{}\"\nca_files = {}\n\
@@ -68,10 +73,17 @@ impl Config {
             list(&self.upstreams),
             self.connect,
             self.timeout,
-            list(&ca_files),
+            paths(&self.ca_files),
             self.max_size,
             self.min_free,
         );
+        let verify = self.verify.map(|word| format!("verify = \"{word}\"\n"));
+        let keyrings = self.keyrings.as_ref();
+        let keyrings = keyrings.map(|files| format!("keyrings = {}\n", paths(files)));
+        if verify.is_some() || keyrings.is_some() {
+            let [verify, keyrings] = [verify, keyrings].map(Option::unwrap_or_default);
+            write!(text, "[index]\n{verify}{keyrings}").unwrap();
+        }
         for (name, upstreams) in &self.mirrors {
             let upstreams = list(upstreams);
             write!(
@@ -346,6 +358,15 @@ impl Node {
         let mut files = self.bodies();
         files.retain(|path| std::fs::read(path).is_ok_and(|bytes| bytes == body));
         files
+    }
+
+    /// The most memory that the process ever had in RAM, in bytes.
+    pub fn peak_memory(&self) -> u64 {
+        let pid = self.process.as_ref().unwrap().id();
+        let text = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let size = line.unwrap().trim().trim_end_matches(" kB");
+        size.parse::<u64>().unwrap() * 1024
     }
 
     /// What the process wrote to its standard output and error.

@@ -1,10 +1,10 @@
 //! An HTTP origin that fails on order and remembers what it was asked.
 
-use super::client::find;
-use super::manner::{Framing, Manner};
-use super::{free_port, sha256};
-use std::collections::{HashMap, HashSet};
-use std::io::{self, Read, Write};
+use super::answer::{Answer, Asked, File, read_request};
+use super::manner::Manner;
+use super::{Files, free_port};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::io::{self, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
@@ -22,6 +22,8 @@ pub struct Seen {
     pub headers: Vec<(String, String)>,
     /// The status of the answer; 0 where there was none.
     pub answered: u16,
+    /// The number of the connection it came on.
+    pub connection: u64,
 }
 
 impl Seen {
@@ -39,13 +41,6 @@ impl Seen {
     }
 }
 
-#[derive(Clone)]
-struct File {
-    body: Arc<[u8]>,
-    changed: SystemTime,
-    etag: String,
-}
-
 #[derive(Default)]
 struct State {
     files: HashMap<String, File>,
@@ -58,6 +53,35 @@ struct State {
     open: bool,
     generation: u64,
     puts: u64,
+    /// Requests that come before each of these file sets is the one below its prefix.
+    flips: VecDeque<(usize, String, Files)>,
+}
+
+impl State {
+    fn show(&mut self, prefix: &str, files: &Files) {
+        let below = format!("{prefix}/");
+        self.files.retain(|path, _| !path.starts_with(&below));
+        for (path, body, changed) in files.iter() {
+            let file = File::new(Arc::clone(body), changed);
+            self.files.insert(below.clone() + path, file);
+        }
+    }
+
+    /// A request has taken its file: what is due now happens between it and the next one.
+    fn count(&mut self) {
+        if let Some((left, ..)) = self.flips.front_mut() {
+            *left -= 1;
+        }
+        while self.flips.front().is_some_and(|(left, ..)| *left == 0) {
+            self.flip();
+        }
+    }
+
+    fn flip(&mut self) {
+        if let Some((_, prefix, files)) = self.flips.pop_front() {
+            self.show(&prefix, &files);
+        }
+    }
 }
 
 struct Shared {
@@ -75,16 +99,21 @@ pub struct Origin {
 impl Origin {
     /// An open origin without files.
     pub fn start() -> Self {
-        let origin = Self {
-            port: free_port(),
-            shared: Arc::new(Shared {
-                state: Mutex::default(),
-                changed: Condvar::new(),
-            }),
-            door: Mutex::new(None),
-        };
-        origin.open();
-        origin
+        loop {
+            let origin = Self {
+                port: free_port(),
+                shared: Arc::new(Shared {
+                    state: Mutex::default(),
+                    changed: Condvar::new(),
+                }),
+                door: Mutex::new(None),
+            };
+            // Another process may have been as quick: then it is another port.
+            if let Ok(listener) = TcpListener::bind(("127.0.0.1", origin.port)) {
+                origin.listen(listener);
+                return origin;
+            }
+        }
     }
 
     /// `127.0.0.1:PORT`.
@@ -115,12 +144,35 @@ impl Origin {
 
     /// Puts a file with its time of change.
     pub fn put_at(&self, path: &str, body: &[u8], changed: SystemTime) {
-        let file = File {
-            body: body.into(),
-            changed,
-            etag: format!("\"{}\"", &sha256(body)[..16]),
-        };
+        let file = File::new(body.into(), changed);
         self.state().files.insert(path.to_owned(), file);
+    }
+
+    /// Makes the paths below `prefix` those of a file set, all in one moment.
+    pub fn show(&self, prefix: &str, files: &Files) {
+        self.state().show(prefix, files);
+    }
+
+    /// As [`Self::show`], but after `requests` more requests of any kind, counted from where the
+    /// last such order ends: between the last of them and the next one.
+    pub fn show_after(&self, requests: usize, prefix: &str, files: &Files) {
+        let mut state = self.state();
+        if requests == 0 && state.flips.is_empty() {
+            state.show(prefix, files);
+        } else {
+            let flip = (requests, prefix.to_owned(), files.clone());
+            state.flips.push_back(flip);
+        }
+    }
+
+    /// Shows now what [`Self::show_after`] still holds back; says whether there was anything.
+    pub fn show_now(&self) -> bool {
+        let mut state = self.state();
+        let waited = !state.flips.is_empty();
+        while !state.flips.is_empty() {
+            state.flip();
+        }
+        waited
     }
 
     /// Takes a file away.
@@ -219,7 +271,10 @@ impl Origin {
 
     /// Listens (again) on the same port.
     pub fn open(&self) {
-        let listener = TcpListener::bind(("127.0.0.1", self.port)).unwrap();
+        self.listen(TcpListener::bind(("127.0.0.1", self.port)).unwrap());
+    }
+
+    fn listen(&self, listener: TcpListener) {
         self.state().open = true;
         let shared = Arc::clone(&self.shared);
         let door = std::thread::spawn(move || {
@@ -229,7 +284,7 @@ impl Origin {
                 };
                 let shared = Arc::clone(&shared);
                 std::thread::spawn(move || {
-                    let _ = shared.converse(stream);
+                    let _ = shared.converse(stream, id);
                     shared.state.lock().unwrap().sockets.remove(&id);
                 });
             }
@@ -261,19 +316,19 @@ impl Shared {
         Some(id)
     }
 
-    fn converse(&self, mut stream: TcpStream) -> io::Result<()> {
+    fn converse(&self, mut stream: TcpStream, connection: u64) -> io::Result<()> {
         stream.set_nodelay(true)?;
         let generation = self.state.lock().unwrap().generation;
         let mut buffer = Vec::new();
         while let Some(request) = read_request(&mut stream, &mut buffer)? {
-            let (manner, file, index) = self.look_up(&request);
+            let (manner, file, index) = self.look_up(&request, connection);
             std::thread::sleep(manner.delay);
             if manner.silent {
                 self.wait(generation, |_| false);
                 return Ok(());
             }
             let answer = Answer::to(&request, &manner, file.as_ref());
-            self.state.lock().unwrap().seen[index].answered = answer.status;
+            self.answered(index, &request.path, answer.status);
             stream.write_all(answer.head.as_bytes())?;
             let held = || self.wait(generation, |state| state.released.contains(&request.path));
             let whole = request.method == "HEAD" || answer.send(&mut stream, &manner, held)?;
@@ -284,17 +339,28 @@ impl Shared {
         Ok(())
     }
 
+    /// Notes the answer, unless the request was forgotten meanwhile.
+    fn answered(&self, index: usize, path: &str, status: u16) {
+        let mut state = self.state.lock().unwrap();
+        let seen = state.seen.get_mut(index);
+        if let Some(seen) = seen.filter(|seen| seen.path == path) {
+            seen.answered = status;
+        }
+    }
+
     /// Notes the request, and takes a turn of a counted manner.
-    fn look_up(&self, request: &Asked) -> (Manner, Option<File>, usize) {
+    fn look_up(&self, request: &Asked, connection: u64) -> (Manner, Option<File>, usize) {
         let mut state = self.state.lock().unwrap();
         state.seen.push(Seen {
             path: request.path.clone(),
             target: request.target.clone(),
             headers: request.headers.clone(),
             answered: 0,
+            connection,
         });
         let index = state.seen.len() - 1;
         let file = state.files.get(&request.path).cloned();
+        state.count();
         let state = &mut *state;
         let manner = state
             .manners
@@ -318,242 +384,4 @@ impl Shared {
             state.generation == generation && !condition(state)
         }));
     }
-}
-
-struct Asked {
-    method: String,
-    target: String,
-    path: String,
-    headers: Vec<(String, String)>,
-}
-
-impl Asked {
-    fn header(&self, name: &str) -> Option<&str> {
-        self.headers
-            .iter()
-            .find(|(known, _)| known.eq_ignore_ascii_case(name))
-            .map(|(_, value)| value.as_str())
-    }
-}
-
-fn read_request(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> io::Result<Option<Asked>> {
-    let end = loop {
-        if let Some(at) = find(buffer, b"\r\n\r\n") {
-            break at;
-        }
-        let mut block = [0; 4096];
-        match stream.read(&mut block)? {
-            0 => return Ok(None),
-            count => buffer.extend_from_slice(&block[..count]),
-        }
-    };
-    let head: Vec<u8> = buffer.drain(..end + 4).collect();
-    let head = String::from_utf8_lossy(&head[..end]).into_owned();
-    let mut lines = head.split("\r\n");
-    let mut first = lines.next().unwrap_or_default().split(' ');
-    let method = first.next().unwrap_or_default().to_owned();
-    let target = first.next().unwrap_or_default().to_owned();
-    let headers = lines
-        .filter_map(|line| line.split_once(':'))
-        .map(|(name, value)| (name.to_owned(), value.trim().to_owned()))
-        .collect();
-    Ok(Some(Asked {
-        path: canonical(&target),
-        method,
-        target,
-        headers,
-    }))
-}
-
-/// The path a target means: percent-decoded, `./` left out.
-fn canonical(target: &str) -> String {
-    let mut bytes = Vec::new();
-    let mut rest = target.as_bytes();
-    while let [first, tail @ ..] = rest {
-        let escaped = (*first == b'%')
-            .then(|| std::str::from_utf8(tail.get(..2)?).ok())
-            .flatten()
-            .and_then(|hex| u8::from_str_radix(hex, 16).ok());
-        bytes.push(escaped.unwrap_or(*first));
-        rest = if escaped.is_some() { &tail[2..] } else { tail };
-    }
-    String::from_utf8_lossy(&bytes).replace("/./", "/")
-}
-
-struct Answer {
-    status: u16,
-    head: String,
-    body: Vec<u8>,
-    framing: Framing,
-    closes: bool,
-}
-
-impl Answer {
-    fn to(request: &Asked, manner: &Manner, file: Option<&File>) -> Self {
-        if let Some(target) = &manner.redirect {
-            return Self::plain(302, &format!("Location: {target}\r\n"), b"moved".to_vec());
-        }
-        if let Some(status) = manner.status {
-            return Self::plain(status, "", format!("status {status} on order").into_bytes());
-        }
-        let Some(file) = file else {
-            return Self::plain(404, "", b"no such file".to_vec());
-        };
-        let mut body = file.body.to_vec();
-        if manner.corrupt {
-            let middle = body.len() / 2;
-            body[middle] ^= 0xFF;
-        }
-        if manner.dumb {
-            return Self::file(200, "", body, manner);
-        }
-        let validators = format!(
-            "ETag: {}\r\nLast-Modified: {}\r\nAccept-Ranges: bytes\r\n",
-            file.etag,
-            httpdate::fmt_http_date(file.changed)
-        );
-        if is_unchanged(request, file) {
-            return Self::plain(304, &validators, Vec::new());
-        }
-        match wanted_range(request, file) {
-            None => Self::file(200, &validators, body, manner),
-            Some(Err(())) => {
-                let range = format!("Content-Range: bytes */{}\r\n", body.len());
-                Self::plain(416, &range, Vec::new())
-            }
-            Some(Ok((start, end))) => {
-                let range = format!(
-                    "Content-Range: bytes {start}-{}/{}\r\n",
-                    end - 1,
-                    body.len()
-                );
-                let part = body[start..end].to_vec();
-                Self::file(206, &(validators + &range), part, manner)
-            }
-        }
-    }
-
-    fn plain(status: u16, headers: &str, body: Vec<u8>) -> Self {
-        let length = match status {
-            304 => String::new(),
-            _ => format!("Content-Length: {}\r\n", body.len()),
-        };
-        Self {
-            status,
-            head: format!("HTTP/1.1 {status} Status\r\n{headers}{length}\r\n"),
-            body,
-            framing: Framing::Length,
-            closes: false,
-        }
-    }
-
-    fn file(status: u16, headers: &str, body: Vec<u8>, manner: &Manner) -> Self {
-        let length = body.len() as u64 + manner.claim_more;
-        let framing = match manner.framing {
-            Framing::Length => format!("Content-Length: {length}\r\n"),
-            Framing::Chunked => "Transfer-Encoding: chunked\r\n".to_owned(),
-            Framing::Close => "Connection: close\r\n".to_owned(),
-        };
-        Self {
-            status,
-            head: format!("HTTP/1.1 {status} Status\r\n{headers}{framing}\r\n"),
-            body,
-            framing: manner.framing,
-            closes: manner.framing == Framing::Close || manner.claim_more > 0,
-        }
-    }
-
-    /// Sends the body as the manner wants; `false` where it was cut.
-    fn send(&self, stream: &mut TcpStream, manner: &Manner, hold: impl Fn()) -> io::Result<bool> {
-        let mut sent = 0;
-        let mut gate = manner.hold_after;
-        loop {
-            if gate == Some(sent) {
-                hold();
-                gate = None;
-            }
-            if manner.cut_after == Some(sent) {
-                return Ok(false);
-            }
-            if sent == self.body.len() {
-                break;
-            }
-            let stops = [gate, manner.cut_after, Some(self.body.len())];
-            let stop = stops
-                .into_iter()
-                .flatten()
-                .filter(|stop| *stop > sent)
-                .min();
-            let (most, pause) = step_and_pause(manner);
-            let block = &self.body[sent..stop.unwrap_or(sent).min(sent + most)];
-            self.send_block(stream, block)?;
-            sent += block.len();
-            std::thread::sleep(pause);
-        }
-        if self.framing == Framing::Chunked {
-            stream.write_all(b"0\r\n\r\n")?;
-        }
-        Ok(true)
-    }
-
-    fn send_block(&self, stream: &mut TcpStream, block: &[u8]) -> io::Result<()> {
-        if self.framing != Framing::Chunked {
-            return stream.write_all(block);
-        }
-        let mut chunk = format!("{:x}\r\n", block.len()).into_bytes();
-        chunk.extend_from_slice(block);
-        chunk.extend_from_slice(b"\r\n");
-        stream.write_all(&chunk)
-    }
-}
-
-fn step_and_pause(manner: &Manner) -> (usize, Duration) {
-    if let Some(drip) = manner.drip {
-        return drip;
-    }
-    let Some(pace) = manner.pace else {
-        return (64 * 1024, Duration::ZERO);
-    };
-    let step = (pace / 50).clamp(1, 64 * 1024);
-    let pause = Duration::from_micros(step * 1_000_000 / pace);
-    (usize::try_from(step).unwrap(), pause)
-}
-
-fn is_unchanged(request: &Asked, file: &File) -> bool {
-    if let Some(tags) = request.header("If-None-Match") {
-        return tags.contains(&file.etag);
-    }
-    request
-        .header("If-Modified-Since")
-        .and_then(|date| httpdate::parse_http_date(date).ok())
-        .is_some_and(|date| date >= whole_second(file.changed))
-}
-
-fn whole_second(time: SystemTime) -> SystemTime {
-    let seconds = time.duration_since(UNIX_EPOCH).unwrap().as_secs();
-    UNIX_EPOCH + Duration::from_secs(seconds)
-}
-
-/// Start and end of the range asked for, unless `If-Range` says that it is of another version.
-fn wanted_range(request: &Asked, file: &File) -> Option<Result<(usize, usize), ()>> {
-    let range = request.header("Range")?.strip_prefix("bytes=")?;
-    if let Some(condition) = request.header("If-Range") {
-        let date = httpdate::fmt_http_date(file.changed);
-        if condition != file.etag && condition != date {
-            return None;
-        }
-    }
-    let (start, end) = range.split_once('-')?;
-    let length = file.body.len();
-    let (start, end) = match (start.parse::<usize>(), end.parse::<usize>()) {
-        (Ok(start), Ok(end)) => (start, length.min(end + 1)),
-        (Ok(start), Err(_)) => (start, length),
-        (Err(_), Ok(suffix)) => (length.saturating_sub(suffix), length),
-        (Err(_), Err(_)) => return None,
-    };
-    Some(if start < end {
-        Ok((start, end))
-    } else {
-        Err(())
-    })
 }

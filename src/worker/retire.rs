@@ -1,0 +1,55 @@
+//! Forgets generations that nobody needs any more, and old refusals.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::{jittered, millis};
+use crate::core::Core;
+use crate::db::DbError;
+
+/// How often.
+const ROUND: Duration = Duration::from_mins(20);
+
+/// Generations of a suite that are kept whatever their age, the one in use included.
+const KEPT: i64 = 3;
+
+/// How long a generation is kept after the next one came.
+const AGE: Duration = Duration::from_hours(24);
+
+/// A suite that no client asks for is forgotten after so long.
+const UNUSED: Duration = Duration::from_hours(90 * 24);
+
+/// How long refusals are remembered.
+const REFUSALS: Duration = Duration::from_hours(7 * 24);
+
+/// Refusals remembered at most.
+const MOST_REFUSALS: i64 = 1000;
+
+/// Retires until cancelled.
+pub async fn run(core: Arc<Core>, stop: CancellationToken) {
+    loop {
+        if let Err(error) = retire(&core).await {
+            tracing::warn!(%error, "old generations can't be forgotten");
+        }
+        tokio::select! {
+            () = tokio::time::sleep(jittered(ROUND)) => {}
+            () = stop.cancelled() => return,
+        }
+    }
+}
+
+async fn retire(core: &Core) -> Result<(), DbError> {
+    let now = core.now();
+    if core.db.forget_suites(now - millis(UNUSED)).await? > 0 {
+        core.reload_truth().await?;
+    }
+    let gone = core.db.retire(KEPT, now - millis(AGE)).await?;
+    if gone > 0 {
+        tracing::debug!(gone, "old generations are forgotten");
+    }
+    core.db
+        .forget_refusals(now - millis(REFUSALS), MOST_REFUSALS)
+        .await
+}
