@@ -4,6 +4,7 @@ mod apt_conf;
 mod check_config;
 mod chore;
 mod client;
+mod find;
 mod gc;
 mod import;
 mod serve;
@@ -63,6 +64,12 @@ enum Command {
     Verify,
     /// Evict least recently used files down to the limits, now
     Gc,
+    /// Ask the DHT which nodes have a file; exit 1 where none is found
+    Find {
+        /// The file's SHA-256 in hexadecimal digits, or a copy of the file
+        #[arg(value_name = "SHA256|FILE")]
+        what: String,
+    },
     /// Print the apt configuration line that points a client at this node
     AptConf,
 }
@@ -84,6 +91,7 @@ impl Cli {
             Command::Import { paths } => import::run(&config()?, &paths),
             Command::Verify => verify::run(&config()?),
             Command::Gc => gc::run(&config()?),
+            Command::Find { what } => find::run(&config()?, &what),
         }
     }
 }

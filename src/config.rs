@@ -3,20 +3,22 @@
 //! File, environment and flags all become values of one type and are set through the one table in
 //! `keys`. So a key means the same wherever it is set, and all mistakes are found in one go.
 //!
-//! Keys of sections whose parts are not in this build are *reserved*: known and checked, so that
-//! a file written for all of them is valid and its typos are found, but without effect.
+//! Keys whose parts are not in this build are *reserved*: known and checked, so that a file
+//! written for all of them is valid and its typos are found, but without effect.
 //! [`Config::reserved_in_use`] names those that someone set.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use ipnet::IpNet;
 
+mod bounds;
 mod draft;
 mod file;
 mod keys;
 mod mistake;
 mod network;
 mod setting;
+mod sharing;
 mod size;
 mod sources;
 #[cfg(test)]
@@ -26,6 +28,7 @@ mod words;
 
 pub use self::{
     mistake::{Mistake, Mistakes, Origin},
+    sharing::{Advertise, Contact, Dht, Peer},
     sources::Sources,
 };
 
@@ -45,6 +48,10 @@ pub struct Config {
     pub cache: Cache,
     /// What is believed of signed indexes.
     pub index: Index,
+    /// The face that other nodes see.
+    pub peer: Peer,
+    /// How files are found at other nodes.
+    pub dht: Dht,
     /// What is logged, and how.
     pub log: Log,
     reserved: Vec<String>,
@@ -165,7 +172,7 @@ impl Config {
     }
 
     /// The keys someone set that are valid but have no effect in this build, such as
-    /// `peer.listen`; sorted, each once.
+    /// `lan.discover`; sorted, each once.
     #[must_use]
     pub fn reserved_in_use(&self) -> &[String] {
         &self.reserved
@@ -179,6 +186,8 @@ impl Config {
             mirrors: Vec::new(),
             cache: Cache::default(),
             index: Index::default(),
+            peer: Peer::default(),
+            dht: Dht::default(),
             log: Log::default(),
             reserved: Vec::new(),
         }

@@ -5,6 +5,11 @@
 //! goes through the one writer connection, and every transaction on it starts
 //! with `BEGIN IMMEDIATE`.
 
+pub mod announcement;
+pub mod dht;
+pub mod dht_node;
+pub mod dht_secret;
+pub mod dht_value;
 pub mod download;
 pub mod file;
 pub mod list;
@@ -15,6 +20,7 @@ pub mod queue;
 pub mod refusal;
 pub mod release;
 pub mod suite;
+pub mod torrent;
 pub mod traffic;
 pub mod url;
 pub mod view;
@@ -104,6 +110,20 @@ impl Db {
     /// The one writer. A single statement on it is its own transaction.
     pub(crate) async fn writer(&self) -> MutexGuard<'_, SqliteConnection> {
         self.writer.lock().await
+    }
+
+    /// From now on the database refuses every change, or none any more.
+    #[cfg(test)]
+    pub(crate) async fn refuse_changes(&self, all: bool) {
+        let pragma = if all {
+            "PRAGMA query_only = ON"
+        } else {
+            "PRAGMA query_only = OFF"
+        };
+        sqlx::raw_sql(pragma)
+            .execute(&mut *self.writer().await)
+            .await
+            .unwrap();
     }
 
     /// Folds the write-ahead log into the database file: the last step of a

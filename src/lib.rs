@@ -13,8 +13,8 @@
 //! | 4 | [`cli`], [`node`] | commands; one [`node::Node`] put together |
 //! | 3 | [`http`], [`worker`] | they never call each other: they meet in rows and wake-ups |
 //! | 2½ | [`core`], [`truth`], [`upkeep`] | steps that need rows and bytes together, in the order that a crash allows |
-//! | 2 | [`db`], [`store`], [`upstream`], [`signature`], [`lifecycle`] | SQL; bytes; origins; signatures; signals. None uses another |
-//! | 1 | [`debian`], [`mirrors`], [`health`], [`validators`], [`meter`], [`config`], [`clock`] | without IO (but for reading the configuration), without a clock of their own |
+//! | 2 | [`db`], [`store`], [`upstream`], [`overlay`], [`signature`], [`lifecycle`] | SQL; bytes; origins; the DHT's socket; signatures; signals. None uses another |
+//! | 1 | [`debian`], [`dht`], [`swarm`], [`bencode`], [`mirrors`], [`health`], [`validators`], [`meter`], [`config`], [`clock`] | without IO (but for reading the configuration), without a clock of their own |
 //!
 //! # One .deb's journey
 //!
@@ -49,20 +49,24 @@
 //! ([`truth::views`]). Lists that came are read by [`worker::ingest`], and what
 //! they say of `hello_2.10-3_amd64.deb` is what its bytes have to be.
 
+pub mod bencode;
 pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod core;
 pub mod db;
 pub mod debian;
+pub mod dht;
 pub mod health;
 pub mod http;
 pub mod lifecycle;
 pub mod meter;
 pub mod mirrors;
 pub mod node;
+pub mod overlay;
 pub mod signature;
 pub mod store;
+pub mod swarm;
 pub mod truth;
 pub mod upkeep;
 pub mod upstream;

@@ -12,30 +12,34 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::clock::{SharedClock, millis};
-use crate::config::{Config, Verify};
+use crate::config::{Advertise, Config, Verify};
 use crate::core::{Core, Parts};
 use crate::db::download::Limits;
 use crate::db::{Db, DbError};
 use crate::debian::url::UrlError;
+use crate::dht::engine::{Engine, Settings};
+use crate::dht::id::NodeId;
 use crate::health::Health;
-use crate::http::control;
+use crate::http::control::{self, Reach};
 use crate::http::file::Files;
 use crate::http::front::Front;
 use crate::http::server::{Face, Stops, listen};
 use crate::http::status::StatusSource;
 use crate::lifecycle::Tasks;
 use crate::mirrors::Mirrors;
+use crate::overlay::{Contact, Overlay};
 use crate::signature::Keyrings;
 use crate::store::budget::Budget;
 use crate::store::disk::{Disk, OpenError};
 use crate::truth::Judge;
 use crate::upstream::policy::Policy;
 use crate::upstream::{CaFileError, Upstream};
+use crate::worker::announce::{self, Announce};
 use crate::worker::dispatcher::dispatch;
 use crate::worker::fetch_file::FetchFile;
 use crate::worker::ingest::Ingest;
 use crate::worker::revalidate::Revalidate;
-use crate::worker::{evict, flush, retire, sweep};
+use crate::worker::{dht_rows, evict, flush, retire, sweep};
 
 /// How long requests and downloads under way may take to end at a stop.
 const GRACE: Duration = Duration::from_secs(8);
@@ -70,6 +74,11 @@ pub enum StartError {
     /// An address to listen on.
     #[error("{0} can't be listened on: {1}; change apt.listen, or stop what listens there")]
     Listen(SocketAddr, io::Error),
+    /// The address of the DHT.
+    #[error(
+        "{0} can't be listened on for the DHT: {1}; change dht.listen, or set dht.enabled = false"
+    )]
+    Dht(SocketAddr, io::Error),
     /// The socket for this machine's own command line.
     #[error("the control socket in the data folder can't be opened: {0}")]
     Control(io::Error),
@@ -122,6 +131,43 @@ pub async fn open_core(
     Ok((core, node_id))
 }
 
+/// Takes the node's place in the DHT, as its rows describe it.
+async fn open_overlay(
+    config: &Config,
+    core: &Core,
+    node_id: [u8; 20],
+) -> Result<Option<Overlay>, StartError> {
+    if !config.dht.enabled {
+        return Ok(None);
+    }
+    let saved = core.db.load_dht(core.now()).await?;
+    let (dht, peer) = (&config.dht, &config.peer);
+    let settings = Settings {
+        k: dht.k,
+        concurrent_requests: dht.concurrent_requests,
+        store_redundancy: dht.store_redundancy,
+        max_failures: dht.max_failures,
+        min_ping_interval: millis(dht.min_ping_interval),
+        bucket_staleness: millis(dht.bucket_staleness),
+        key_expire: millis(dht.key_expire),
+        key_refresh: millis(dht.key_refresh),
+        krpc_timeout: millis(dht.krpc_timeout),
+        krpc_initial_delay: millis(dht.krpc_initial_delay),
+        allow_private: peer.allow_private,
+    };
+    let contact = match peer.advertise {
+        Advertise::Address(address) => Contact::Fixed(address),
+        Advertise::Auto => Contact::Seen {
+            port: peer.listen.first().map_or(0, SocketAddr::port),
+        },
+    };
+    let engine = Engine::new(NodeId(node_id), settings, saved, rand::random(), core.now());
+    let overlay = Overlay::open(dht.listen, contact, Arc::clone(&core.clock), engine)
+        .map_err(|error| StartError::Dht(dht.listen, error))?;
+    tracing::info!(address = %overlay.address(), "the DHT is reached");
+    Ok(Some(overlay))
+}
+
 /// A running node.
 pub struct Node {
     /// Where the apt face listens; ports are the real ones.
@@ -150,7 +196,9 @@ impl Node {
         let (core, node_id) = open_core(config, clock).await?;
         core.db.recover_downloads().await?;
         core.db.recover_indexes().await?;
+        core.db.recover_announcements().await?;
         let control = control::listen(core.disk.root()).map_err(StartError::Control)?;
+        let overlay = open_overlay(config, &core, node_id).await?;
         let mut listeners = Vec::new();
         for address in &config.apt.listen {
             let listener = listen(*address).map_err(|error| StartError::Listen(*address, error))?;
@@ -175,10 +223,14 @@ impl Node {
             core: Arc::clone(&node.core),
             node_id,
             started: started.0,
+            overlay: overlay.clone(),
         };
         node.start_workers(&upstream, started.1);
+        if let Some(overlay) = &overlay {
+            node.start_dht(config, overlay);
+        }
         node.start_faces(config, &upstream, &capacity, status, listeners);
-        node.start_control(control);
+        node.start_control(control, overlay);
         Ok(node)
     }
 
@@ -249,16 +301,38 @@ impl Node {
         }
     }
 
-    fn start_control(&mut self, listener: UnixListener) {
-        let (core, tasks, stops) = (
-            Arc::clone(&self.core),
-            self.connections.clone(),
-            self.stops.clone(),
-        );
+    fn start_control(&mut self, listener: UnixListener, overlay: Option<Overlay>) {
+        let reach = Reach {
+            core: Arc::clone(&self.core),
+            overlay,
+        };
+        let (tasks, stops) = (self.connections.clone(), self.stops.clone());
         self.workers.spawn(
             "control socket",
-            control::serve(listener, core, tasks, stops),
+            control::serve(listener, reach, tasks, stops),
         );
+    }
+
+    fn start_dht(&mut self, config: &Config, overlay: &Overlay) {
+        let Stops { soft, hard } = self.stops.clone();
+        let bootstrap = config.dht.bootstrap.iter().map(ToString::to_string);
+        self.workers.spawn(
+            "dht",
+            overlay.clone().run(bootstrap.collect(), hard.clone()),
+        );
+        let rows = dht_rows::run(Arc::clone(&self.core), overlay.clone(), hard.clone());
+        self.workers.spawn("dht rows", rows);
+        if config.peer.enabled {
+            let announce = Arc::new(Announce::new(
+                Arc::clone(&self.core),
+                overlay.clone(),
+                config.dht.key_refresh,
+            ));
+            let enlist = announce::enlist(Arc::clone(&announce), hard.clone());
+            self.workers.spawn("enlist", enlist);
+            self.workers
+                .spawn("announce", dispatch(announce, soft, hard));
+        }
     }
 
     /// Runs until `stop` is cancelled, then stops cleanly.

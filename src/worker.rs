@@ -1,5 +1,7 @@
 //! Workers act on rows. They and HTTP meet only in rows and wake-ups.
 
+pub mod announce;
+pub mod dht_rows;
 pub mod dispatcher;
 pub mod evict;
 pub mod fetch_file;
@@ -9,3 +11,5 @@ mod receive;
 pub mod retire;
 pub mod revalidate;
 pub mod sweep;
+#[cfg(test)]
+mod testing;

@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 const FLOORS: [&[&[&str]]; 5] = [
     &[&[
         "debian",
+        "dht",
+        "swarm",
+        "bencode",
         "mirrors",
         "health",
         "validators",
@@ -20,6 +23,7 @@ const FLOORS: [&[&[&str]]; 5] = [
         &["db"],
         &["store"],
         &["upstream"],
+        &["overlay"],
         &["signature"],
         &["lifecycle"],
     ],

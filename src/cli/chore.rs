@@ -75,6 +75,19 @@ pub(super) async fn last_line(
     response: Response<Incoming>,
     mut progress: impl FnMut(Progress),
 ) -> anyhow::Result<Line> {
+    let tell = |line: &Line| {
+        if let Line::Progress(at) = line {
+            progress(*at);
+        }
+    };
+    each_line(response, tell).await
+}
+
+/// Reads an answer's lines; `tell` hears of all but the last.
+pub(super) async fn each_line(
+    response: Response<Incoming>,
+    mut tell: impl FnMut(&Line),
+) -> anyhow::Result<Line> {
     let (mut body, mut text) = (response.into_body(), Vec::new());
     while let Some(frame) = body.frame().await {
         let Ok(bytes) = frame?.into_data() else {
@@ -84,7 +97,7 @@ pub(super) async fn last_line(
         while let Some(end) = text.iter().position(|byte| *byte == b'\n') {
             let line: Vec<_> = text.drain(..=end).collect();
             match serde_json::from_slice(&line).context("the daemon's answer can't be read")? {
-                Line::Progress(at) => progress(at),
+                line @ (Line::Progress(_) | Line::Peer(_)) => tell(&line),
                 Line::Failed(why) => bail!("{why}"),
                 result => return Ok(result),
             }

@@ -70,6 +70,15 @@ fn summary(status: &Status) -> String {
         "index      {} suites, {} indexes, {} packages, {} patches",
         index.releases, index.index_files, index.packages, index.patches
     ));
+    let dht = &status.dht;
+    if dht.address.is_empty() {
+        lines.push("dht        switched off".to_owned());
+    } else {
+        lines.push(format!(
+            "dht        {} nodes known of about {}, {} values kept for others, {} of {} files announced",
+            dht.nodes, dht.estimated_nodes, dht.values, dht.announced, dht.announcements
+        ));
+    }
     for warning in &status.warnings {
         lines.push(format!("warning    {warning}"));
     }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::{
     Config, Mirror,
+    bounds::PAIRS,
     keys::{self, Effect, Place},
     mistake::{Mistake, Mistakes, Origin},
     setting::Checked,
@@ -15,6 +16,10 @@ pub(super) struct Draft {
     config: Config,
     mirrors: BTreeMap<usize, MirrorDraft>,
     reserved: BTreeSet<String>,
+    /// Where the values that hold were written.
+    origins: BTreeMap<String, Origin>,
+    /// Keys that were set to nothing that can be used.
+    mistaken: BTreeSet<String>,
     mistakes: Vec<Mistake>,
 }
 
@@ -55,6 +60,8 @@ impl Draft {
             config: defaults,
             mirrors: BTreeMap::new(),
             reserved: BTreeSet::new(),
+            origins: BTreeMap::new(),
+            mistaken: BTreeSet::new(),
             mistakes: Vec::new(),
         }
     }
@@ -93,11 +100,20 @@ impl Draft {
         let checked = match place.key.effect {
             Effect::Config(set) => set(&mut self.config, value),
             Effect::Mirror(set) => set(self.mirror(place.index, &value.origin), value),
+            Effect::Early(set) => {
+                self.reserved.insert(place.to_string());
+                set(&mut self.config, value)
+            }
             Effect::Reserved(check) => {
                 self.reserved.insert(place.to_string());
                 check(value)
             }
         };
+        if checked.is_ok() {
+            self.origins.insert(place.to_string(), value.origin.clone());
+        } else {
+            self.mistaken.insert(place.to_string());
+        }
         for wrong in checked.err().unwrap_or_default() {
             self.mistake(wrong.origin, Some(place.to_string()), wrong.message);
         }
@@ -120,7 +136,29 @@ impl Draft {
         }
     }
 
+    /// Keys that bound each other; the one that someone set is told of, the first where both were.
+    fn compare_pairs(&mut self) {
+        for pair in &PAIRS {
+            if [pair.low, pair.high]
+                .iter()
+                .any(|key| self.mistaken.contains(*key))
+            {
+                continue;
+            }
+            let Some((at_low, at_high)) = pair.disorder(&self.config) else {
+                continue;
+            };
+            for (key, message) in [(pair.low, at_low), (pair.high, at_high)] {
+                if let Some(origin) = self.origins.get(key).cloned() {
+                    self.mistake(origin, Some(key.to_owned()), message);
+                    break;
+                }
+            }
+        }
+    }
+
     pub(super) fn finish(mut self) -> Result<Config, Mistakes> {
+        self.compare_pairs();
         let mut taken = BTreeMap::<String, (usize, Origin)>::new();
         for (index, mirror) in std::mem::take(&mut self.mirrors) {
             let wanting = |part: &str| Some(format!("mirror.{index}.{part}"));

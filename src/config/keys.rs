@@ -1,16 +1,14 @@
 //! The one table of known keys.
 
-use std::{
-    fmt::{self, Display, Formatter},
-    net::SocketAddr,
-    num::NonZeroU32,
-    time::Duration,
-};
+use std::fmt::{self, Display, Formatter};
 
 use super::{
     Config, UpstreamAllow,
+    bounds::{
+        Answering, ConcurrentRequests, Holding, K, MaxFailures, PingInterval, StoreRedundancy,
+    },
     draft::MirrorDraft,
-    network::{Advertise, Clients, Contact, OriginUrl},
+    network::{Clients, OriginUrl},
     setting::{CacheSize, Checked, PemFile, Setting, Size, Timeout, list, one, some},
     value::Value,
     words::{LogLevel, MirrorName},
@@ -20,6 +18,8 @@ use super::{
 pub(super) enum Effect {
     Config(fn(&mut Config, &Value) -> Checked<()>),
     Mirror(fn(&mut MirrorDraft, &Value) -> Checked<()>),
+    /// The value has its place already; nothing in this build uses it.
+    Early(fn(&mut Config, &Value) -> Checked<()>),
     /// The value is checked; nothing in this build uses it.
     Reserved(fn(&Value) -> Checked<()>),
 }
@@ -54,6 +54,18 @@ const fn mirror(name: &'static str, set: fn(&mut MirrorDraft, &Value) -> Checked
     }
 }
 
+const fn early(
+    section: &'static str,
+    name: &'static str,
+    set: fn(&mut Config, &Value) -> Checked<()>,
+) -> Key {
+    Key {
+        section,
+        name,
+        effect: Effect::Early(set),
+    }
+}
+
 const fn reserved(
     section: &'static str,
     name: &'static str,
@@ -68,14 +80,6 @@ const fn reserved(
 
 fn any<T: Setting>(value: &Value) -> Checked<()> {
     one::<T>(value).map(drop)
-}
-
-fn any_list<T: Setting>(value: &Value) -> Checked<()> {
-    list::<T>(value).map(drop)
-}
-
-fn any_some<T: Setting>(value: &Value) -> Checked<()> {
-    some::<T>(value).map(drop)
 }
 
 #[rustfmt::skip]
@@ -104,26 +108,38 @@ const KEYS: &[Key] = &[
     key("log", "level", |c, v| { LogLevel(c.log.level) = one(v)?; Ok(()) }),
     key("log", "format", |c, v| { c.log.format = one(v)?; Ok(()) }),
 
-    reserved("peer", "enabled", any::<bool>),
-    reserved("peer", "listen", any_some::<SocketAddr>),
-    reserved("peer", "advertise", any::<Advertise>),
-    reserved("peer", "upload_limit", any::<Size>),
-    reserved("peer", "min_peers", any::<u32>),
-    reserved("peer", "allow_private", any::<bool>),
+    key("peer", "enabled", |c, v| { c.peer.enabled = one(v)?; Ok(()) }),
+    key("peer", "listen", |c, v| { c.peer.listen = some(v)?; Ok(()) }),
+    key("peer", "advertise", |c, v| { c.peer.advertise = one(v)?; Ok(()) }),
+    early("peer", "upload_limit", |c, v| { Size(c.peer.upload_limit) = one(v)?; Ok(()) }),
+    early("peer", "min_peers", |c, v| { c.peer.min_peers = one(v)?; Ok(()) }),
+    key("peer", "allow_private", |c, v| { c.peer.allow_private = one(v)?; Ok(()) }),
 
-    reserved("dht", "enabled", any::<bool>),
-    reserved("dht", "listen", any::<SocketAddr>),
-    reserved("dht", "bootstrap", any_list::<Contact>),
-    reserved("dht", "k", any::<NonZeroU32>),
-    reserved("dht", "concurrent_requests", any::<NonZeroU32>),
-    reserved("dht", "store_redundancy", any::<NonZeroU32>),
-    reserved("dht", "max_failures", any::<NonZeroU32>),
-    reserved("dht", "min_ping_interval", any::<Duration>),
-    reserved("dht", "bucket_staleness", any::<Duration>),
-    reserved("dht", "key_expire", any::<Duration>),
-    reserved("dht", "key_refresh", any::<Duration>),
-    reserved("dht", "krpc_timeout", any::<Duration>),
-    reserved("dht", "krpc_initial_delay", any::<Duration>),
+    key("dht", "enabled", |c, v| { c.dht.enabled = one(v)?; Ok(()) }),
+    key("dht", "listen", |c, v| { c.dht.listen = one(v)?; Ok(()) }),
+    key("dht", "bootstrap", |c, v| { c.dht.bootstrap = list(v)?; Ok(()) }),
+    key("dht", "k", |c, v| { K(c.dht.k) = one(v)?; Ok(()) }),
+    key("dht", "concurrent_requests", |c, v| {
+        ConcurrentRequests(c.dht.concurrent_requests) = one(v)?;
+        Ok(())
+    }),
+    key("dht", "store_redundancy", |c, v| {
+        StoreRedundancy(c.dht.store_redundancy) = one(v)?;
+        Ok(())
+    }),
+    key("dht", "max_failures", |c, v| { MaxFailures(c.dht.max_failures) = one(v)?; Ok(()) }),
+    key("dht", "min_ping_interval", |c, v| {
+        PingInterval(c.dht.min_ping_interval) = one(v)?;
+        Ok(())
+    }),
+    key("dht", "bucket_staleness", |c, v| { Holding(c.dht.bucket_staleness) = one(v)?; Ok(()) }),
+    key("dht", "key_expire", |c, v| { Holding(c.dht.key_expire) = one(v)?; Ok(()) }),
+    key("dht", "key_refresh", |c, v| { Holding(c.dht.key_refresh) = one(v)?; Ok(()) }),
+    key("dht", "krpc_timeout", |c, v| { Answering(c.dht.krpc_timeout) = one(v)?; Ok(()) }),
+    key("dht", "krpc_initial_delay", |c, v| {
+        Answering(c.dht.krpc_initial_delay) = one(v)?;
+        Ok(())
+    }),
 
     reserved("lan", "discover", any::<bool>),
 ];

@@ -6,7 +6,7 @@ use hyper::Uri;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 
 use super::{
-    UpstreamAllow,
+    Advertise, Contact, UpstreamAllow,
     setting::{Refusal, Setting, text},
     value::Value,
 };
@@ -16,12 +16,6 @@ pub(super) struct Clients(pub(super) Vec<IpNet>);
 
 /// One origin of a mirror.
 pub(super) struct OriginUrl(pub(super) String);
-
-/// A node to start from: `host:port`.
-pub(super) struct Contact;
-
-/// The address that other nodes are told: one with a port, or `auto`.
-pub(super) struct Advertise;
 
 /// What the word `loopback` means.
 pub(super) fn loopback() -> Vec<IpNet> {
@@ -189,7 +183,8 @@ impl Setting for Contact {
         r#"a host or address with a port, such as "node.example.org:9977""#;
 
     fn read(value: &Value) -> Result<Self, Refusal> {
-        host_port(text(value)?).map(|_| Self).ok_or(Refusal::Kind)
+        let (host, port) = host_port(text(value)?).ok_or(Refusal::Kind)?;
+        Ok(Self { host, port })
     }
 }
 
@@ -198,10 +193,14 @@ impl Setting for Advertise {
 
     fn read(value: &Value) -> Result<Self, Refusal> {
         let written = text(value)?;
+        if written == "auto" {
+            return Ok(Self::Auto);
+        }
         let address = written.parse::<SocketAddr>().ok();
-        let known = address.is_some_and(|a| a.port() != 0 && !a.ip().is_unspecified());
-        (written == "auto" || known)
-            .then_some(Self)
+        address
+            .map(|address| SocketAddr::new(address.ip().to_canonical(), address.port()))
+            .filter(|address| address.port() != 0 && !address.ip().is_unspecified())
+            .map(Self::Address)
             .ok_or(Refusal::Kind)
     }
 }

@@ -2,7 +2,6 @@
 
 use std::{
     fs, io,
-    num::NonZeroU32,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -128,14 +127,6 @@ impl Setting for u32 {
     fn read(value: &Value) -> Result<Self, Refusal> {
         let number = value.integer().and_then(|n| Self::try_from(n).ok());
         number.ok_or(Refusal::Kind)
-    }
-}
-
-impl Setting for NonZeroU32 {
-    const WANTED: &'static str = "a whole number from 1 on, such as 8";
-
-    fn read(value: &Value) -> Result<Self, Refusal> {
-        u32::read(value).and_then(|n| Self::new(n).ok_or(Refusal::Kind))
     }
 }
 

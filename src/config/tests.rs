@@ -6,6 +6,7 @@ use super::{
 
 mod mistakes;
 mod properties;
+mod sharing;
 mod values;
 
 /// The example of the manual; every value in it but `data_dir` and the mirror is the default.
@@ -106,6 +107,8 @@ fn the_example_is_valid_and_tells_the_defaults() {
     assert_eq!(config.upstream, default.upstream);
     assert_eq!(config.cache, default.cache);
     assert_eq!(config.index, default.index);
+    assert_eq!(config.peer, default.peer);
+    assert_eq!(config.dht, default.dht);
     assert_eq!(config.log, default.log);
 }
 
@@ -118,9 +121,10 @@ fn keys_without_effect_are_named() {
         &[("peer.min_peers", "0")],
     )
     .unwrap();
-    let named = ["dht.k", "lan.discover", "peer.min_peers"];
-    assert_eq!(config.reserved_in_use(), named);
-    assert_eq!(load(EXAMPLE, &[], &[]).unwrap().reserved_in_use().len(), 20);
+    assert_eq!(config.reserved_in_use(), ["lan.discover", "peer.min_peers"]);
+    let example = load(EXAMPLE, &[], &[]).unwrap();
+    let named = ["lan.discover", "peer.min_peers", "peer.upload_limit"];
+    assert_eq!(example.reserved_in_use(), named);
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! What the tables `suite` and `list` have in common as queues of work: the
-//! columns `state`, `not_before`, `lease`, `lease_until`, `attempts` and
+//! What the tables `suite`, `list` and `announcement` have in common as queues
+//! of work: the columns `state`, `not_before`, `lease`, `lease_until`, `attempts` and
 //! `last_error` (`migrations/README.md` draws the states).
 
 use crate::clock::Millis;
@@ -18,9 +18,9 @@ pub struct Lease {
 /// How long a claim lasts without being renewed, in milliseconds.
 pub const LEASE: Millis = 60_000;
 
-/// The queue of one table.
+/// The queue of one table, whose rows have their ids in that column.
 macro_rules! queue {
-    ($module:ident, $table:tt) => {
+    ($module:ident, $table:tt, $id:tt) => {
         pub(super) mod $module {
             use super::{LEASE, Lease};
             use crate::clock::Millis;
@@ -38,11 +38,17 @@ macro_rules! queue {
                     "UPDATE "
                         + $table
                         + " SET state = 'running', lease = ?, lease_until = ?
-                     WHERE id IN (SELECT id FROM "
+                     WHERE "
+                        + $id
+                        + " IN (SELECT "
+                        + $id
+                        + " FROM "
                         + $table
                         + " WHERE state = 'wanted' AND not_before <= ?
                                   ORDER BY not_before LIMIT ?)
-                     RETURNING id AS \"id!\", attempts",
+                     RETURNING "
+                        + $id
+                        + " AS \"id!\", attempts",
                     lease,
                     until,
                     now,
@@ -81,7 +87,9 @@ macro_rules! queue {
                         + $table
                         + " SET state = 'wanted', lease = NULL, lease_until = NULL,
                             not_before = ?, last_error = ?, attempts = attempts + 1
-                     WHERE id = ? AND lease = ?",
+                     WHERE "
+                        + $id
+                        + " = ? AND lease = ?",
                     not_before,
                     error,
                     claim.id,
@@ -107,7 +115,9 @@ macro_rules! queue {
                     "UPDATE "
                         + $table
                         + " SET lease_until = ?
-                     WHERE state = 'running' AND id IN (SELECT value FROM json_each(?))",
+                     WHERE state = 'running' AND "
+                        + $id
+                        + " IN (SELECT value FROM json_each(?))",
                     until,
                     running
                 )
@@ -141,5 +151,6 @@ macro_rules! queue {
     };
 }
 
-queue!(suites, "suite");
-queue!(lists, "list");
+queue!(suites, "suite", "id");
+queue!(lists, "list", "id");
+queue!(announcements, "announcement", "file_id");

@@ -1,5 +1,6 @@
 use super::*;
 
+mod dht;
 mod truth;
 
 use crate::clock::Millis;

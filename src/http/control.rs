@@ -6,6 +6,7 @@
 
 use std::fs::File;
 use std::io;
+use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -13,10 +14,10 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body as AxumBody;
-use axum::extract::State;
+use axum::extract::{FromRef, Path as UrlPath, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{post, put};
+use axum::routing::{get, post, put};
 use bytes::Bytes;
 use futures_util::stream::unfold;
 use futures_util::{Stream, StreamExt};
@@ -29,6 +30,10 @@ use tower::ServiceExt;
 use super::front::from_axum;
 use super::server::{Stops, connection};
 use crate::core::Core;
+use crate::debian::naming::from_hex;
+use crate::dht::id::Key;
+use crate::overlay::Overlay;
+use crate::swarm::value::FileValue;
 use crate::upkeep::Progress;
 use crate::upkeep::evict::{Evicted, evict};
 use crate::upkeep::import::{Import, ImportError, Imported};
@@ -49,6 +54,10 @@ pub enum Line {
     Evicted(Evicted),
     /// The end of an import.
     Imported(Imported),
+    /// Another node says that it has the file.
+    Peer(SocketAddr),
+    /// The end of a search.
+    Searched,
     /// The end, badly.
     Failed(String),
 }
@@ -80,13 +89,35 @@ pub fn listen(data_dir: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
+/// What the command line may reach.
+#[derive(Clone)]
+pub struct Reach {
+    /// Rows and bytes.
+    pub core: Arc<Core>,
+    /// The place in the DHT; `None` where it is switched off.
+    pub overlay: Option<Overlay>,
+}
+
+impl FromRef<Reach> for Arc<Core> {
+    fn from_ref(reach: &Reach) -> Self {
+        Self::clone(&reach.core)
+    }
+}
+
+impl FromRef<Reach> for Option<Overlay> {
+    fn from_ref(reach: &Reach) -> Self {
+        reach.overlay.clone()
+    }
+}
+
 /// Serves the socket until told to stop.
-pub async fn serve(listener: UnixListener, core: Arc<Core>, tasks: TaskTracker, stops: Stops) {
+pub async fn serve(listener: UnixListener, reach: Reach, tasks: TaskTracker, stops: Stops) {
     let router = Router::new()
         .route("/verify", post(verify_all))
         .route("/gc", post(gc))
         .route("/import", put(import))
-        .with_state(core);
+        .route("/find/{sha256}", get(find))
+        .with_state(reach);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -128,6 +159,31 @@ async fn gc(State(core): State<Arc<Core>>) -> Response {
             Ok(evicted) => Line::Evicted(evicted),
             Err(error) => Line::Failed(error.to_string()),
         }
+    })
+}
+
+/// Who has a file, as they are found.
+async fn find(
+    State(overlay): State<Option<Overlay>>,
+    UrlPath(sha256): UrlPath<String>,
+) -> Response {
+    let Some(sha256) = from_hex::<32>(&sha256) else {
+        return StatusCode::BAD_REQUEST.into_response();
+    };
+    lines(async move |tell| {
+        let Some(overlay) = overlay else {
+            return Line::Failed("the DHT is switched off (dht.enabled)".into());
+        };
+        let mut finding = overlay.find(Key::of_hash(&sha256));
+        while let Some(values) = finding.next().await {
+            for value in values {
+                if let Ok(value) = FileValue::decode(&value) {
+                    // The reader may have left; the search ends by itself.
+                    let _ = tell.send(Line::Peer(value.contact)).await;
+                }
+            }
+        }
+        Line::Searched
     })
 }
 

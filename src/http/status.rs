@@ -13,6 +13,7 @@ use crate::db::view::SuiteStatus;
 use crate::debian::naming::to_hex;
 use crate::health::Failing;
 use crate::meter::Kind;
+use crate::overlay::Overlay;
 use crate::store::flight::State;
 
 /// Refusals told of.
@@ -101,6 +102,30 @@ pub struct Dht {
     pub values: u64,
     /// Size of the network as estimated.
     pub estimated_nodes: u64,
+    /// Nodes of the routing table that are certainly reached from outside.
+    pub confirmed_nodes: u64,
+    /// Where the node listens, `IP:PORT`; empty where the DHT is switched off.
+    pub address: String,
+    /// As whom the node publishes that it has files, `IP:PORT`; empty before
+    /// other nodes have told how they see it.
+    pub contact: String,
+    /// Lookups under way.
+    pub lookups: u64,
+    /// From the question to the first values, in milliseconds: the median of
+    /// the latest finds. `null` before the first.
+    pub first_values_ms: Option<i64>,
+    /// From the question to the complete answer, likewise.
+    pub complete_ms: Option<i64>,
+    /// Bytes received and sent in a second, on average of the last minute.
+    pub bytes_per_second: u64,
+    /// Bytes received since the start.
+    pub bytes_in: u64,
+    /// Bytes sent since the start.
+    pub bytes_out: u64,
+    /// Files that this node publishes.
+    pub announcements: u64,
+    /// Those of them that other nodes keep now.
+    pub announced: u64,
 }
 
 /// Another node.
@@ -167,6 +192,8 @@ pub struct StatusSource {
     pub node_id: [u8; 20],
     /// When this process started.
     pub started: Instant,
+    /// The place in the DHT; `None` where it is switched off.
+    pub overlay: Option<Overlay>,
 }
 
 impl StatusSource {
@@ -203,6 +230,7 @@ impl StatusSource {
             failing_mirrors: core.health.failing().into_iter().map(Into::into).collect(),
             warnings: self.warnings(&index.suites),
             index,
+            dht: self.dht().await?,
             ..Status::default()
         })
     }
@@ -217,6 +245,36 @@ impl StatusSource {
             patches: totals.patches,
             suites: db.suite_status().await?,
             refusals: db.refusals(REFUSALS).await?,
+        })
+    }
+
+    async fn dht(&self) -> Result<Dht, DbError> {
+        let Some(overlay) = &self.overlay else {
+            return Ok(Dht::default());
+        };
+        let (now, totals) = (
+            overlay.snapshot(),
+            self.core.db.announcement_totals().await?,
+        );
+        let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+        Ok(Dht {
+            nodes: count(now.nodes),
+            keys: count(now.keys),
+            values: count(now.values),
+            estimated_nodes: now.estimated_nodes,
+            confirmed_nodes: count(now.confirmed_nodes),
+            address: overlay.address().to_string(),
+            contact: overlay
+                .contact()
+                .map_or_else(String::new, |c| c.to_string()),
+            lookups: count(now.lookups),
+            first_values_ms: now.first_values_ms,
+            complete_ms: now.complete_ms,
+            bytes_per_second: now.bytes_per_second,
+            bytes_in: now.bytes_in,
+            bytes_out: now.bytes_out,
+            announcements: totals.files,
+            announced: totals.stored,
         })
     }
 

@@ -145,6 +145,9 @@ allow = [\"127.0.0.1\"]
 [cache]
 max_size = \"20GiB\"
 min_free = \"16MiB\"
+
+[dht]
+listen = \"127.0.0.1:0\"
 ",
         data.display()
     )

@@ -6,7 +6,7 @@ use super::told;
 use crate::config::{Config, Mistakes, Origin, Sources};
 
 #[test]
-fn keys_without_effect_are_checked_as_well() {
+fn sharing_is_checked() {
     let file = "\
 [peer]
 enabled = 1
@@ -18,6 +18,8 @@ min_peers = -1
 k = 0
 bootstrap = ['node']
 krpc_timeout = 9
+[lan]
+discover = 'no'
 ";
     let told = told(file, &[], &[]);
     let starts = [
@@ -26,9 +28,10 @@ krpc_timeout = 9
         "aptmesh.toml:4: peer.advertise: found \"0.0.0.0:9977\"; wanted \"auto\"",
         "aptmesh.toml:5: peer.upload_limit: found \"1Mbit\", \"Mbit\" is no unit",
         "aptmesh.toml:6: peer.min_peers: found the integer -1; wanted a whole number from 0",
-        "aptmesh.toml:8: dht.k: found the integer 0; wanted a whole number from 1",
+        "aptmesh.toml:8: dht.k: found the integer 0; wanted a whole number from 1 to 20",
         "aptmesh.toml:9: dht.bootstrap: found \"node\"; wanted a host or address with a port",
         "aptmesh.toml:10: dht.krpc_timeout: found the integer 9; wanted a duration",
+        "aptmesh.toml:12: lan.discover: found \"no\"; wanted true or false",
     ];
     assert_eq!(told.len(), starts.len(), "{told:#?}");
     for (line, start) in told.iter().zip(starts) {

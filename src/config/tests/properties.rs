@@ -33,6 +33,9 @@ fn key() -> impl Strategy<Value = String> {
         "peer.advertise",
         "dht.bootstrap",
         "dht.k",
+        "dht.store_redundancy",
+        "dht.key_refresh",
+        "dht.key_expire",
     ];
     prop_oneof![
         proptest::sample::select(KNOWN).prop_map(str::to_owned),

@@ -5,11 +5,11 @@ use std::{fs, path::Path, time::Duration};
 use super::{load, told};
 use crate::config::{Config, UpstreamAllow, Verify, network};
 
-fn set(key: &str, value: &str) -> Result<Config, String> {
+pub(super) fn set(key: &str, value: &str) -> Result<Config, String> {
     load("", &[], &[(key, value)])
 }
 
-fn refuses(key: &str, values: &[&str]) {
+pub(super) fn refuses(key: &str, values: &[&str]) {
     for value in values {
         let told = told("", &[], &[(key, value)]);
         let start = format!("--set: {key}: found ");

@@ -67,7 +67,8 @@ impl Config {
         let mut text = format!(
             "data_dir = \"{}\"\n[apt]\nlisten = [\"127.0.0.1:{port}\"]\nallow = {}\n\
              [upstream]\nallow = {}\nconnect = {}\ntimeout = \"{}\"\nca_files = {}\n\
-             [cache]\nmax_size = \"{}\"\nmin_free = \"{}\"\n",
+             [cache]\nmax_size = \"{}\"\nmin_free = \"{}\"\n\
+             [dht]\nenabled = false\n",
             data_dir.display(),
             list(&self.clients),
             list(&self.upstreams),

@@ -1,0 +1,65 @@
+//! The `torrent` table: hashes of the pieces of files, as they are published.
+
+use super::queue::Lease;
+use super::{Db, DbError, begin, signed};
+
+/// A torrent string.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TorrentRow {
+    /// SHA-1 of `body`.
+    pub sha1: [u8; 20],
+    /// SHA-256 of the file.
+    pub file: [u8; 32],
+    /// Length of the file in bytes.
+    pub size: u64,
+    /// The bencoded dictionary.
+    pub body: Vec<u8>,
+}
+
+impl Db {
+    /// Keeps a torrent string and notes at the announcement of its file that
+    /// this is the one.
+    ///
+    /// # Errors
+    /// When the database refuses; then it is not kept.
+    pub async fn keep_torrent(&self, claim: &Lease, torrent: &TorrentRow) -> Result<(), DbError> {
+        let (sha1, file) = (torrent.sha1.as_slice(), torrent.file.as_slice());
+        let size = signed(torrent.size);
+        let mut writer = self.writer().await;
+        let mut tx = begin(&mut writer).await?;
+        // Two files of one torrent string would be a collision of SHA-1.
+        sqlx::query!(
+            "INSERT INTO torrent (sha1, file, size, body) VALUES (?, ?, ?, ?)
+             ON CONFLICT (sha1) DO NOTHING",
+            sha1,
+            file,
+            size,
+            torrent.body
+        )
+        .execute(&mut *tx)
+        .await?;
+        sqlx::query!(
+            "UPDATE announcement SET torrent = ? WHERE file_id = ? AND lease = ?",
+            sha1,
+            claim.id,
+            claim.lease
+        )
+        .execute(&mut *tx)
+        .await?;
+        Ok(tx.commit().await?)
+    }
+
+    /// Forgets the torrent strings of files that are not in the store any
+    /// more. Answers how many.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn forget_torrents(&self) -> Result<u64, DbError> {
+        let gone = sqlx::query!(
+            "DELETE FROM torrent WHERE NOT EXISTS (SELECT 1 FROM file WHERE sha256 = torrent.file)"
+        )
+        .execute(&mut *self.writer().await)
+        .await?;
+        Ok(gone.rows_affected())
+    }
+}

@@ -1,0 +1,246 @@
+//! What has to be done from time to time, asked or not.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+
+use rand::RngExt;
+use rand::rngs::StdRng;
+use rand::seq::IteratorRandom;
+
+use super::{Engine, Task, UNHURRIED};
+use crate::clock::Millis;
+use crate::dht::actions::{Crowd, Single};
+use crate::dht::contact::{Contact, Family, canonical};
+use crate::dht::id::NodeId;
+use crate::dht::routing::RoutingTable;
+
+/// Between two rounds of upkeep.
+const ROUND: Millis = 15_000;
+
+/// Between two pings of the same address that nobody asked for.
+const PROBE_AGAIN: Millis = 10 * 60 * 1000;
+
+/// Addresses of such pings that are remembered.
+const PROBED: usize = 256;
+
+/// Pause after the first attempt to join that found nobody; it doubles.
+const JOIN_AGAIN: Millis = 2000;
+
+/// The longest such pause.
+const JOIN_AT_LEAST: Millis = 10 * 60 * 1000;
+
+/// Between two joins through nodes for bootstrapping although others are
+/// known: a network that fell in two grows together again so.
+const JOIN_ANYWAY: Millis = 60 * 60 * 1000;
+
+/// Between two turns of asking how others see us.
+const VOTE_AGAIN: Millis = 60 * 60 * 1000;
+
+/// Nodes asked in such a turn while few have told.
+const VOTES_ASKED: u8 = 6;
+
+/// When what is due.
+#[derive(Debug)]
+pub(super) struct Upkeep {
+    round: Millis,
+    join: Millis,
+    join_pause: Millis,
+    vote: Millis,
+    votes_asked: u8,
+    /// Whether the neighbourhood was looked at since somebody of an address
+    /// family was first known.
+    is_settled: [bool; 2],
+    /// How many bits the next part of the network to look at has in common
+    /// with our own, while the network is explored.
+    explore: Option<u32>,
+    bootstrap: Vec<SocketAddr>,
+    probed: HashMap<SocketAddr, Millis>,
+}
+
+impl Upkeep {
+    pub(super) fn new(now: Millis, rng: &mut StdRng) -> Self {
+        Self {
+            round: now + rng.random_range(0..1000),
+            join: now,
+            join_pause: JOIN_AGAIN,
+            vote: now,
+            votes_asked: 0,
+            is_settled: [false; 2],
+            explore: None,
+            bootstrap: Vec::new(),
+            probed: HashMap::new(),
+        }
+    }
+
+    pub(super) fn due(&self) -> Millis {
+        self.round.min(self.join)
+    }
+
+    /// Whether this address was not pinged lately; it is now.
+    pub(super) fn may_probe(&mut self, addr: SocketAddr, now: Millis) -> bool {
+        if self.probed.len() >= PROBED {
+            self.probed.retain(|_, at| *at + PROBE_AGAIN > now);
+        }
+        let may = match self.probed.get(&addr) {
+            Some(at) => *at + PROBE_AGAIN <= now,
+            None => self.probed.len() < PROBED,
+        };
+        if may {
+            self.probed.insert(addr, now);
+        }
+        may
+    }
+}
+
+impl Engine {
+    /// Nodes to join the network through, for now and for later.
+    pub fn bootstrap(&mut self, addresses: Vec<SocketAddr>, now: Millis) {
+        self.upkeep.bootstrap = addresses.into_iter().map(canonical).collect();
+        self.upkeep.join_pause = JOIN_AGAIN;
+        self.join(now);
+    }
+
+    /// Does what is due.
+    pub fn advance(&mut self, now: Millis) {
+        self.advance_transactions(now);
+        if self.upkeep.join <= now {
+            self.join(now);
+        }
+        if self.upkeep.round > now {
+            return;
+        }
+        self.upkeep.round = now + self.rng.random_range(ROUND * 9 / 10..ROUND * 11 / 10);
+        self.values.expire(now);
+        if self.tokens.due() <= now {
+            self.tokens.rotate(now, &mut self.rng);
+            self.secrets_changed = true;
+        }
+        self.settle(now);
+        self.ping_again(now);
+        self.refresh(now);
+        self.ask_how_seen(now);
+    }
+
+    /// Joins the network through the nodes for bootstrapping, and looks for
+    /// neighbours: until enough others are known, with growing pauses, and once
+    /// in a while after.
+    fn join(&mut self, now: Millis) {
+        let known: usize = self.tables.iter().map(RoutingTable::len).sum();
+        let is_poor = known < self.settings.k;
+        let pause = if is_poor {
+            let pause = self.upkeep.join_pause;
+            self.upkeep.join_pause = (pause * 2).min(JOIN_AT_LEAST);
+            pause
+        } else {
+            self.upkeep.join_pause = JOIN_AGAIN;
+            JOIN_ANYWAY
+        };
+        let spread = self.rng.random_range(pause * 9 / 10..=pause * 11 / 10);
+        self.upkeep.join = now + spread;
+        for addr in self.upkeep.bootstrap.clone() {
+            self.start_own(Task::Single(Single::join(addr, None)), now);
+        }
+        if is_poor && known > 0 {
+            // The first look around may have met nobody but lost packets.
+            self.look_around(self.own, now);
+        }
+    }
+
+    /// Looks at the own neighbourhood as soon as anybody is known.
+    pub(super) fn settle(&mut self, now: Millis) {
+        let is_known = [Family::V4, Family::V6].map(|of| !self.tables[of as usize].is_empty());
+        let before = std::mem::replace(&mut self.upkeep.is_settled, is_known);
+        if (0..2).any(|family| is_known[family] && !before[family]) {
+            self.upkeep.explore = Some(0);
+            self.look_around(self.own, now);
+        }
+    }
+
+    /// After the own neighbourhood, a newcomer looks at every part of the
+    /// network that is farther away, one after the other. Without it whoever
+    /// has few nodes keeps to them.
+    pub(super) fn explore(&mut self, now: Millis) {
+        let Some(bits) = self.upkeep.explore else {
+            return;
+        };
+        let buckets = self.size.nodes() / self.settings.k.max(1) as u64;
+        self.upkeep.explore = (bits < buckets.max(1).ilog2()).then_some(bits + 1);
+        let mut far = self.own;
+        far.0[bits as usize / 8] ^= 0x80 >> (bits % 8);
+        let target = far.random_with_prefix(bits + 1, &mut self.rng);
+        self.look_around(target, now);
+    }
+
+    /// A node for bootstrapping that was not known answered: what it knows may
+    /// be another part of a network that fell apart. So it is asked first,
+    /// though it is far, and our own neighbours are not.
+    pub(super) fn look_beyond(&mut self, introducer: Contact, now: Millis) {
+        self.upkeep.is_settled[introducer.family() as usize] = true;
+        self.upkeep.explore = Some(0);
+        let mut crowd = Crowd::new(self.own, self.settings.k, UNHURRIED);
+        crowd.add(introducer, None);
+        self.start_own(Task::refresh(crowd), now);
+    }
+
+    fn look_around(&mut self, target: NodeId, now: Millis) {
+        let crowd = self.crowd(target, UNHURRIED, now);
+        self.start_own(Task::refresh(crowd), now);
+    }
+
+    /// Pings nodes that failed, and those that are not confirmed yet.
+    fn ping_again(&mut self, now: Millis) {
+        let interval = self.settings.min_ping_interval;
+        let due: Vec<Contact> = self
+            .tables
+            .iter_mut()
+            .flat_map(|table| table.due(now, interval))
+            .collect();
+        for contact in due {
+            self.probe(contact, now);
+        }
+    }
+
+    /// Refreshes one bucket that no lookup went through for long.
+    fn refresh(&mut self, now: Millis) {
+        let is_refreshing = |task: &Task| matches!(task, Task::Refresh(_));
+        if self
+            .running
+            .values()
+            .any(|running| is_refreshing(&running.task))
+        {
+            return;
+        }
+        let staleness = self.settings.bucket_staleness;
+        for family in [Family::V4, Family::V6] {
+            let table = &mut self.tables[family as usize];
+            if let Some(target) = table.stale(now, staleness, &mut self.rng) {
+                return self.look_around(target, now);
+            }
+        }
+    }
+
+    /// Asks nodes how they see us: one in a while, more while few have told.
+    fn ask_how_seen(&mut self, now: Millis) {
+        if self.upkeep.vote <= now && self.knows_anybody() {
+            self.upkeep.vote = now + VOTE_AGAIN;
+            self.upkeep.votes_asked = 0;
+        }
+        for family in [Family::V4, Family::V6] {
+            let asked = self.upkeep.votes_asked;
+            let is_enough = asked > 0 && !self.external.wants_votes(family);
+            if is_enough || asked >= VOTES_ASKED {
+                continue;
+            }
+            let nodes = self.tables[family as usize].nodes();
+            let node = nodes
+                .filter(|node| node.failures == 0)
+                .map(|node| node.contact)
+                .choose(&mut self.rng);
+            if let Some(contact) = node {
+                self.upkeep.votes_asked += 1;
+                let join = Single::join(contact.addr, Some(contact.id));
+                self.start_own(Task::Single(join), now);
+            }
+        }
+    }
+}

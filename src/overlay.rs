@@ -1,0 +1,326 @@
+//! The node's place in the DHT: a UDP socket, and the engine behind it.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rustix::net::sockopt::set_ipv6_v6only;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with};
+use tokio::net::UdpSocket;
+use tokio::sync::{Notify, mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::{Millis, SharedClock, jittered};
+use crate::dht::contact::{Family, canonical};
+use crate::dht::engine::{ActionId, Changes, Engine, Event, Snapshot};
+use crate::dht::id::Key;
+use crate::dht::krpc::MAX_PACKET;
+
+/// Packets taken in a row before their answers go out.
+const BATCH: usize = 32;
+
+/// Longest sleep: the machine's clock may be set while we sleep.
+const NAP: Duration = Duration::from_secs(20);
+
+/// After a socket error.
+const RECOVER: Duration = Duration::from_millis(100);
+
+/// Names of nodes for bootstrapping are resolved again after so long.
+const RESOLVE_AGAIN: Duration = Duration::from_hours(1);
+
+/// And after so long where one could not be; the pause doubles.
+const RESOLVE_SOON: Duration = Duration::from_secs(5);
+
+/// As whom the node publishes that it has a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Contact {
+    /// The address that most other nodes see, with this port.
+    Seen {
+        /// Of the peer face.
+        port: u16,
+    },
+    /// The operator says.
+    Fixed(SocketAddr),
+}
+
+/// The node's place in the DHT; clones are the same place.
+#[derive(Clone)]
+pub struct Overlay(Arc<Shared>);
+
+struct Shared {
+    socket: UdpSocket,
+    address: SocketAddr,
+    contact: Contact,
+    clock: SharedClock,
+    state: Mutex<State>,
+    /// Rung when the engine may have to be woken earlier than it was known.
+    changed: Notify,
+}
+
+struct State {
+    engine: Engine,
+    finds: HashMap<ActionId, mpsc::UnboundedSender<Vec<Vec<u8>>>>,
+    announcements: HashMap<ActionId, oneshot::Sender<usize>>,
+}
+
+impl State {
+    /// Tells who waits; that nobody waits any more harms nothing.
+    fn tell(&mut self, event: Event) {
+        match event {
+            Event::Values { action, values } => {
+                if let Some(find) = self.finds.get(&action) {
+                    let _ = find.send(values);
+                }
+            }
+            Event::Found { action, .. } => drop(self.finds.remove(&action)),
+            Event::Stored { action, nodes } => {
+                if let Some(tell) = self.announcements.remove(&action) {
+                    let _ = tell.send(nodes);
+                }
+            }
+        }
+    }
+}
+
+/// Values of a key, as they come.
+#[derive(Debug)]
+pub struct Finding(mpsc::UnboundedReceiver<Vec<Vec<u8>>>);
+
+impl Finding {
+    /// The next values, each of them once; `None` when all nodes that matter
+    /// have answered.
+    pub async fn next(&mut self) -> Option<Vec<Vec<u8>>> {
+        self.0.recv().await
+    }
+}
+
+/// Binds the socket. An unspecified IPv6 address means IPv4 as well; where the
+/// machine has no IPv6, it means IPv4 alone.
+fn listen(address: SocketAddr) -> io::Result<UdpSocket> {
+    match bound(address) {
+        Err(_) if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) => bound(SocketAddr::new(
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            address.port(),
+        )),
+        result => result,
+    }
+}
+
+fn bound(address: SocketAddr) -> io::Result<UdpSocket> {
+    let family = match address {
+        SocketAddr::V4(_) => AddressFamily::INET,
+        SocketAddr::V6(_) => AddressFamily::INET6,
+    };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(family, SocketType::DGRAM, flags, None)?;
+    if address.is_ipv6() {
+        set_ipv6_v6only(&socket, !address.ip().is_unspecified())?;
+    }
+    bind(&socket, &address)?;
+    UdpSocket::from_std(socket.into())
+}
+
+impl Overlay {
+    /// Binds `address` and takes the place; [`Overlay::run`] brings it to life.
+    ///
+    /// # Errors
+    /// Where the address can't be bound.
+    pub fn open(
+        address: SocketAddr,
+        contact: Contact,
+        clock: SharedClock,
+        engine: Engine,
+    ) -> io::Result<Self> {
+        let socket = listen(address)?;
+        Ok(Self(Arc::new(Shared {
+            address: socket.local_addr()?,
+            socket,
+            contact,
+            clock,
+            state: Mutex::new(State {
+                engine,
+                finds: HashMap::new(),
+                announcements: HashMap::new(),
+            }),
+            changed: Notify::new(),
+        })))
+    }
+
+    /// Where it listens; the port is the real one.
+    #[must_use]
+    pub fn address(&self) -> SocketAddr {
+        self.0.address
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes packets, does what is due, until cancelled.
+    pub async fn run(self, bootstrap: Vec<String>, stop: CancellationToken) {
+        tokio::select! {
+            () = stop.cancelled() => {}
+            () = self.take_packets() => {}
+            () = self.keep_resolving(bootstrap) => {}
+        }
+    }
+
+    async fn take_packets(&self) {
+        // One byte more than allowed, so that what is cut is dropped as too long.
+        let mut packet = [0; MAX_PACKET + 1];
+        loop {
+            let pause = {
+                let wake = self.state().engine.next_wake() - self.0.clock.now();
+                Duration::from_millis(u64::try_from(wake).unwrap_or(0)).min(NAP)
+            };
+            let received = tokio::select! {
+                received = self.0.socket.recv_from(&mut packet) => Some(received),
+                () = tokio::time::sleep(pause) => None,
+                () = self.0.changed.notified() => None,
+            };
+            let mut next = received;
+            for _ in 0..BATCH {
+                match next {
+                    None => break,
+                    Some(Ok((len, from))) => {
+                        let now = self.0.clock.now();
+                        self.state().engine.receive(from, &packet[..len], now);
+                    }
+                    Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => break,
+                    Some(Err(error)) => {
+                        tracing::debug!(%error, "a packet can't be received");
+                        tokio::time::sleep(RECOVER).await;
+                        break;
+                    }
+                }
+                next = Some(self.0.socket.try_recv_from(&mut packet));
+            }
+            self.state().engine.advance(self.0.clock.now());
+            self.deliver();
+        }
+    }
+
+    /// Sends what is to be sent, and tells who waits.
+    fn deliver(&self) {
+        let packets = {
+            // Under one lock, or the end of a find could overtake its values.
+            let mut state = self.state();
+            for event in state.engine.take_events() {
+                state.tell(event);
+            }
+            state.engine.take_outbox()
+        };
+        for (to, packet) in packets {
+            // Where the socket has no room the packet is lost, as the network
+            // may lose any.
+            if let Err(error) = self.0.socket.try_send_to(&packet, self.mapped(to)) {
+                tracing::trace!(%to, %error, "a packet is lost");
+            }
+        }
+    }
+
+    /// As a socket of our family takes the address.
+    fn mapped(&self, to: SocketAddr) -> SocketAddr {
+        match (self.0.address.ip(), to.ip()) {
+            (IpAddr::V6(_), IpAddr::V4(ip)) => {
+                SocketAddr::new(IpAddr::V6(ip.to_ipv6_mapped()), to.port())
+            }
+            _ => to,
+        }
+    }
+
+    /// Keeps the engine told where the nodes for bootstrapping are.
+    async fn keep_resolving(&self, names: Vec<String>) {
+        let (mut known, mut soon) = (Vec::new(), RESOLVE_SOON);
+        loop {
+            let (mut found, mut is_complete) = (Vec::new(), true);
+            for name in &names {
+                match tokio::net::lookup_host(name).await {
+                    Ok(addresses) => found.extend(addresses.map(canonical)),
+                    Err(error) => {
+                        is_complete = false;
+                        tracing::warn!(name, %error, "this node for bootstrapping can't be found (dht.bootstrap)");
+                    }
+                }
+            }
+            found.sort_unstable();
+            found.dedup();
+            if found != known {
+                known.clone_from(&found);
+                self.state().engine.bootstrap(found, self.0.clock.now());
+                self.deliver();
+                self.0.changed.notify_one();
+            }
+            let pause = if is_complete { RESOLVE_AGAIN } else { soon };
+            soon = (soon * 2).min(RESOLVE_AGAIN);
+            tokio::time::sleep(jittered(pause)).await;
+        }
+    }
+
+    /// Finds the values of a key.
+    #[must_use]
+    pub fn find(&self, key: Key) -> Finding {
+        let (tell, finding) = mpsc::unbounded_channel();
+        {
+            let mut state = self.state();
+            let action = state.engine.find(key, self.now());
+            state.finds.insert(action, tell);
+        }
+        self.deliver();
+        self.0.changed.notify_one();
+        Finding(finding)
+    }
+
+    /// Stores a value at the nodes closest to its key. Answers how many took it.
+    pub async fn announce(&self, key: Key, value: Vec<u8>) -> usize {
+        let (tell, told) = oneshot::channel();
+        {
+            let mut state = self.state();
+            let action = state.engine.announce(key, value, self.now());
+            state.announcements.insert(action, tell);
+        }
+        self.deliver();
+        self.0.changed.notify_one();
+        told.await.unwrap_or(0)
+    }
+
+    /// As whom the node publishes that it has a file; `None` before others
+    /// have told how they see it.
+    #[must_use]
+    pub fn contact(&self) -> Option<SocketAddr> {
+        match self.0.contact {
+            Contact::Fixed(address) => Some(address),
+            Contact::Seen { port } => {
+                let state = self.state();
+                let ip = [Family::V4, Family::V6]
+                    .into_iter()
+                    .find_map(|family| state.engine.external(family))?;
+                Some(SocketAddr::new(ip, port))
+            }
+        }
+    }
+
+    /// Whether any other node is known.
+    #[must_use]
+    pub fn is_ready(&self) -> bool {
+        self.state().engine.knows_anybody()
+    }
+
+    /// Rows to be written.
+    #[must_use]
+    pub fn take_changes(&self) -> Changes {
+        self.state().engine.take_changes()
+    }
+
+    /// How the node is.
+    #[must_use]
+    pub fn snapshot(&self) -> Snapshot {
+        self.state().engine.snapshot(self.now())
+    }
+
+    fn now(&self) -> Millis {
+        self.0.clock.now()
+    }
+}
