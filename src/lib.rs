@@ -48,6 +48,16 @@
 //! in use then, and from then on its indexes from that generation
 //! ([`truth::views`]). Lists that came are read by [`worker::ingest`], and what
 //! they say of `hello_2.10-3_amd64.deb` is what its bytes have to be.
+//!
+//! # A file that others learn of
+//!
+//! [`worker::announce`] gives each cached file that an index vouches for a row
+//! of `announcement`, computes its torrent string ([`swarm::torrent`]) and
+//! stores both in the DHT, again before others forget it. The DHT is a state
+//! machine without IO ([`dht::engine`]): packets and the time go in, packets
+//! and events come out. [`overlay`] gives it a UDP socket, and
+//! [`worker::dht_rows`] writes what it learns to rows, from which the next
+//! start makes it again. Nobody else knows that there is a working set.
 
 pub mod bencode;
 pub mod cli;

@@ -162,7 +162,7 @@ async fn open_overlay(
         },
     };
     let engine = Engine::new(NodeId(node_id), settings, saved, rand::random(), core.now());
-    let overlay = Overlay::open(dht.listen, contact, Arc::clone(&core.clock), engine)
+    let overlay = Overlay::open(dht.listen, contact, core.now(), engine)
         .map_err(|error| StartError::Dht(dht.listen, error))?;
     tracing::info!(address = %overlay.address(), "the DHT is reached");
     Ok(Some(overlay))

@@ -4,15 +4,16 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
 use rustix::net::sockopt::set_ipv6_v6only;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with};
 use tokio::net::UdpSocket;
 use tokio::sync::{Notify, mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::{Millis, SharedClock, jittered};
+use crate::clock::{Millis, jittered, millis};
 use crate::dht::contact::{Family, canonical};
 use crate::dht::engine::{ActionId, Changes, Engine, Event, Snapshot};
 use crate::dht::id::Key;
@@ -21,7 +22,7 @@ use crate::dht::krpc::MAX_PACKET;
 /// Packets taken in a row before their answers go out.
 const BATCH: usize = 32;
 
-/// Longest sleep: the machine's clock may be set while we sleep.
+/// Longest sleep.
 const NAP: Duration = Duration::from_secs(20);
 
 /// After a socket error.
@@ -53,7 +54,9 @@ struct Shared {
     socket: UdpSocket,
     address: SocketAddr,
     contact: Contact,
-    clock: SharedClock,
+    /// The time at the start. From then on the time is what has passed since:
+    /// a clock that is set would stop timers, or fire them all.
+    started: (Millis, Instant),
     state: Mutex<State>,
     /// Rung when the engine may have to be woken earlier than it was known.
     changed: Notify,
@@ -99,11 +102,13 @@ impl Finding {
 /// Binds the socket. An unspecified IPv6 address means IPv4 as well; where the
 /// machine has no IPv6, it means IPv4 alone.
 fn listen(address: SocketAddr) -> io::Result<UdpSocket> {
+    let has_no_ipv6 =
+        |error: &io::Error| matches!(Errno::from_io_error(error), Some(Errno::AFNOSUPPORT));
     match bound(address) {
-        Err(_) if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) => bound(SocketAddr::new(
-            IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-            address.port(),
-        )),
+        Err(error) if address.ip() == IpAddr::V6(Ipv6Addr::UNSPECIFIED) && has_no_ipv6(&error) => {
+            let any = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
+            bound(SocketAddr::new(any, address.port()))
+        }
         result => result,
     }
 }
@@ -123,14 +128,15 @@ fn bound(address: SocketAddr) -> io::Result<UdpSocket> {
 }
 
 impl Overlay {
-    /// Binds `address` and takes the place; [`Overlay::run`] brings it to life.
+    /// Binds `address` and takes the place of an engine that was made `now`;
+    /// [`Overlay::run`] brings it to life.
     ///
     /// # Errors
     /// Where the address can't be bound.
     pub fn open(
         address: SocketAddr,
         contact: Contact,
-        clock: SharedClock,
+        now: Millis,
         engine: Engine,
     ) -> io::Result<Self> {
         let socket = listen(address)?;
@@ -138,7 +144,7 @@ impl Overlay {
             address: socket.local_addr()?,
             socket,
             contact,
-            clock,
+            started: (now, Instant::now()),
             state: Mutex::new(State {
                 engine,
                 finds: HashMap::new(),
@@ -172,7 +178,7 @@ impl Overlay {
         let mut packet = [0; MAX_PACKET + 1];
         loop {
             let pause = {
-                let wake = self.state().engine.next_wake() - self.0.clock.now();
+                let wake = self.state().engine.next_wake() - self.now();
                 Duration::from_millis(u64::try_from(wake).unwrap_or(0)).min(NAP)
             };
             let received = tokio::select! {
@@ -181,11 +187,11 @@ impl Overlay {
                 () = self.0.changed.notified() => None,
             };
             let mut next = received;
-            for _ in 0..BATCH {
+            for taken in 1..=BATCH {
                 match next {
                     None => break,
                     Some(Ok((len, from))) => {
-                        let now = self.0.clock.now();
+                        let now = self.now();
                         self.state().engine.receive(from, &packet[..len], now);
                     }
                     Some(Err(error)) if error.kind() == io::ErrorKind::WouldBlock => break,
@@ -195,9 +201,10 @@ impl Overlay {
                         break;
                     }
                 }
-                next = Some(self.0.socket.try_recv_from(&mut packet));
+                // What is taken out of the socket is looked at.
+                next = (taken < BATCH).then(|| self.0.socket.try_recv_from(&mut packet));
             }
-            self.state().engine.advance(self.0.clock.now());
+            self.state().engine.advance(self.now());
             self.deliver();
         }
     }
@@ -233,29 +240,48 @@ impl Overlay {
 
     /// Keeps the engine told where the nodes for bootstrapping are.
     async fn keep_resolving(&self, names: Vec<String>) {
-        let (mut known, mut soon) = (Vec::new(), RESOLVE_SOON);
+        // A name that can't be resolved now keeps the addresses that it had.
+        let mut known: HashMap<&str, Vec<SocketAddr>> = HashMap::new();
+        let (mut told, mut soon) = (Vec::new(), RESOLVE_SOON);
         loop {
-            let (mut found, mut is_complete) = (Vec::new(), true);
+            let mut is_complete = true;
             for name in &names {
                 match tokio::net::lookup_host(name).await {
-                    Ok(addresses) => found.extend(addresses.map(canonical)),
+                    Ok(found) => drop(known.insert(name, found.map(canonical).collect())),
                     Err(error) => {
                         is_complete = false;
                         tracing::warn!(name, %error, "this node for bootstrapping can't be found (dht.bootstrap)");
                     }
                 }
             }
+            let mut found: Vec<_> = known.values().flatten().copied().collect();
             found.sort_unstable();
             found.dedup();
-            if found != known {
-                known.clone_from(&found);
-                self.state().engine.bootstrap(found, self.0.clock.now());
+            if found != told {
+                self.warn_of_private(&found);
+                told.clone_from(&found);
+                self.state().engine.bootstrap(found, self.now());
                 self.deliver();
                 self.0.changed.notify_one();
             }
             let pause = if is_complete { RESOLVE_AGAIN } else { soon };
-            soon = (soon * 2).min(RESOLVE_AGAIN);
+            soon = if is_complete {
+                RESOLVE_SOON
+            } else {
+                (soon * 2).min(RESOLVE_AGAIN)
+            };
             tokio::time::sleep(jittered(pause)).await;
+        }
+    }
+
+    fn warn_of_private(&self, addresses: &[SocketAddr]) {
+        for address in addresses {
+            if !self.state().engine.may_know(address) {
+                tracing::warn!(
+                    %address,
+                    "this node for bootstrapping has an address that does not count: set peer.allow_private = true where nodes are on a private network"
+                );
+            }
         }
     }
 
@@ -302,6 +328,12 @@ impl Overlay {
         }
     }
 
+    /// For how long nodes keep what is stored at them, in milliseconds.
+    #[must_use]
+    pub fn key_expire(&self) -> Millis {
+        self.state().engine.key_expire()
+    }
+
     /// Whether any other node is known.
     #[must_use]
     pub fn is_ready(&self) -> bool {
@@ -321,6 +353,7 @@ impl Overlay {
     }
 
     fn now(&self) -> Millis {
-        self.0.clock.now()
+        let (at_start, since) = self.0.started;
+        at_start + millis(since.elapsed())
     }
 }

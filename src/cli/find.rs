@@ -33,7 +33,10 @@ fn hash_of(path: &str) -> anyhow::Result<[u8; 32]> {
         .with_context(|| format!("{path} is neither a SHA-256 nor a file that can be read"))?;
     let (mut hasher, mut chunk) = (Sha256::new(), vec![0; CHUNK]);
     loop {
-        match file.read(&mut chunk)? {
+        match file
+            .read(&mut chunk)
+            .with_context(|| format!("{path} can't be read"))?
+        {
             0 => return Ok(hasher.finalize().into()),
             read => hasher.update(&chunk[..read]),
         }

@@ -58,7 +58,7 @@ macro_rules! duration {
 
 number!(
     /// `dht.k`: with more, an answer would not fit into a packet.
-    K(usize), 1 to 20, such as 8
+    K(usize), 1 to 19, such as 8
 );
 number!(
     /// `dht.concurrent_requests`
@@ -66,7 +66,7 @@ number!(
 );
 number!(
     /// `dht.store_redundancy`
-    StoreRedundancy(usize), 1 to 20, such as 6
+    StoreRedundancy(usize), 1 to 19, such as 6
 );
 number!(
     /// `dht.max_failures`

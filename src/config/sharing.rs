@@ -41,7 +41,7 @@ pub struct Dht {
     pub listen: SocketAddr,
     /// Nodes to join the network through.
     pub bootstrap: Vec<Contact>,
-    /// Nodes in a k-bucket and in an answer: 1 to 20, so that an answer with as many IPv4 as IPv6
+    /// Nodes in a k-bucket and in an answer: 1 to 19, so that an answer with as many IPv4 as IPv6
     /// nodes fits into a packet.
     pub k: usize,
     /// Queries in flight for a lookup: 1 to 64.

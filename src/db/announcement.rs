@@ -52,7 +52,8 @@ pub struct Enlisted {
 pub struct AnnouncementTotals {
     /// Files that are to be announced.
     pub files: u64,
-    /// Of these, those whose latest announcement was taken by other nodes.
+    /// Of these, those whose latest announcement was taken by other nodes, and
+    /// not long ago.
     pub stored: u64,
 }
 
@@ -298,15 +299,32 @@ impl Db {
         announcements::recover(self).await
     }
 
-    /// Counts what is announced.
+    /// Makes due what is due later than it can be, since the clock was ahead or
+    /// the refresh longer when that was written.
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn announcement_totals(&self) -> Result<AnnouncementTotals, DbError> {
+    pub async fn clamp_announcements(&self, latest: Millis, now: Millis) -> Result<(), DbError> {
+        sqlx::query!(
+            "UPDATE announcement SET not_before = ? WHERE state = 'wanted' AND not_before > ?",
+            now,
+            latest
+        )
+        .execute(&mut *self.writer().await)
+        .await?;
+        Ok(())
+    }
+
+    /// Counts what is announced, and what of it was stored after `since`.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn announcement_totals(&self, since: Millis) -> Result<AnnouncementTotals, DbError> {
         let row = sqlx::query!(
             r#"SELECT count(*) AS "files!: i64",
-                      count(*) FILTER (WHERE stored_at IS NOT NULL AND attempts = 0)
-                          AS "stored!: i64" FROM announcement"#
+                      count(*) FILTER (WHERE stored_at > ? AND attempts = 0)
+                          AS "stored!: i64" FROM announcement"#,
+            since
         )
         .fetch_one(self.reader())
         .await?;

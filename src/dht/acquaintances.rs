@@ -43,7 +43,14 @@ impl Acquaintances {
 
     /// A node did not answer.
     pub fn forget(&mut self, contact: &Contact) {
-        self.met.remove(&key(contact));
+        let key = key(contact);
+        if self
+            .met
+            .get(&key)
+            .is_some_and(|met| met.contact == *contact)
+        {
+            self.met.remove(&key);
+        }
     }
 
     /// The `n` closest to `target`, the closest first.

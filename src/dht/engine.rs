@@ -206,6 +206,8 @@ pub struct Engine {
     sent: Meter,
     first_values: Durations,
     complete: Durations,
+    /// When a node last answered us.
+    heard: Millis,
     outbox: Vec<(SocketAddr, Vec<u8>)>,
     events: Vec<Event>,
 }
@@ -232,7 +234,9 @@ impl Engine {
             }
         }
         let mut values = Values::default();
-        for value in saved.values {
+        for mut value in saved.values {
+            // The clock may have been ahead when it was stored.
+            value.expires = value.expires.min(now + settings.key_expire);
             values.restore(value, now);
         }
         let tokens = Tokens::restore(saved.secrets, now, &mut rng);
@@ -259,6 +263,7 @@ impl Engine {
             sent: Meter::default(),
             first_values: Durations::default(),
             complete: Durations::default(),
+            heard: Millis::MIN,
             outbox: Vec::new(),
             events: Vec::new(),
             settings,
@@ -270,6 +275,12 @@ impl Engine {
     #[must_use]
     pub const fn own(&self) -> &NodeId {
         &self.own
+    }
+
+    /// For how long nodes keep what is stored at them.
+    #[must_use]
+    pub const fn key_expire(&self) -> Millis {
+        self.settings.key_expire
     }
 
     /// Whether anybody is known.
@@ -425,8 +436,13 @@ impl Engine {
                 let distances: Vec<_> = of_family
                     .map(|(contact, _)| contact.id.distance(target))
                     .collect();
-                // The larger of the two networks is the one to tell of.
-                if self.tables[family as usize].len() >= self.tables[1 - family as usize].len() {
+                let [here, there] = [family as usize, 1 - family as usize];
+                let [here, there] =
+                    [&self.tables[here], &self.tables[there]].map(RoutingTable::len);
+                // The larger of the two networks is the one to tell of. That few
+                // answer although more are known says nothing of its size.
+                let is_telling = distances.len() >= self.settings.k.min(here);
+                if here >= there && is_telling {
                     self.size.looked_up(&distances, self.settings.k);
                 }
             }
@@ -483,10 +499,18 @@ impl Engine {
         }
     }
 
-    /// As whom most others see us.
+    /// As whom most others see us; `None` before enough of those who are known
+    /// have told.
     #[must_use]
     pub fn external(&self, family: Family) -> Option<IpAddr> {
-        self.external.address(family)
+        let known = self.tables[family as usize].len();
+        self.external.address(family, known)
+    }
+
+    /// Whether a node at this address may be known.
+    #[must_use]
+    pub fn may_know(&self, addr: &SocketAddr) -> bool {
+        super::contact::usable(addr, self.settings.allow_private)
     }
 
     /// How the node is.
@@ -519,6 +543,6 @@ impl Engine {
     }
 
     fn is_welcome(&self, contact: &Contact) -> bool {
-        contact.id != self.own && super::contact::usable(&contact.addr, self.settings.allow_private)
+        contact.id != self.own && self.may_know(&contact.addr)
     }
 }

@@ -81,6 +81,7 @@ impl NodeId {
     }
 
     /// The bit at `index`, the most significant being 0; unset from 160 on.
+    #[cfg(test)]
     #[inline]
     #[must_use]
     pub fn bit(&self, index: u32) -> bool {

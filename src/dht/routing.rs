@@ -18,7 +18,7 @@ use rand::rngs::StdRng;
 
 use self::bucket::{Bucket, Entry, Waiting};
 use self::nearness::level;
-use self::neighbourhood::Neighbourhood;
+pub(in crate::dht) use self::neighbourhood::Neighbourhood;
 use self::prints::Prints;
 use super::contact::Contact;
 use super::id::NodeId;
@@ -218,13 +218,16 @@ impl RoutingTable {
     }
 
     /// Removes a node, for instance because its address answers as another.
-    pub fn remove(&mut self, id: &NodeId) {
-        let index = self.index_of(id);
+    /// Of a node that is known at another address nothing was learnt.
+    pub fn remove(&mut self, contact: &Contact) {
+        let index = self.index_of(&contact.id);
         let bucket = &mut self.buckets[index];
-        bucket.stop_waiting(id);
-        if let Some(position) = bucket.position(id) {
+        bucket.waiting.retain(|waiting| waiting.contact != *contact);
+        if let Some(position) = bucket.position(&contact.id)
+            && bucket.entries[position].node.contact.addr == contact.addr
+        {
             self.take_out(index, position);
-            self.settle(id);
+            self.settle(&contact.id);
         }
     }
 
@@ -300,6 +303,7 @@ impl RoutingTable {
     }
 
     /// When the next bucket becomes stale.
+    #[cfg(test)]
     #[must_use]
     pub fn next_stale(&self, staleness: Millis) -> Millis {
         let looked_up = self.buckets.iter().map(|bucket| bucket.looked_up);
@@ -333,6 +337,7 @@ impl RoutingTable {
     }
 
     /// How many are good: confirmed, and not failing.
+    #[cfg(test)]
     #[must_use]
     pub fn confirmed(&self) -> usize {
         self.nodes().filter(|node| node.is_good()).count()

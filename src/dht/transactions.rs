@@ -200,22 +200,10 @@ impl Transactions {
         None
     }
 
-    /// Queries that wait for their answers.
+    /// How many queries wait for their answers.
     #[must_use]
-    pub fn len(&self) -> usize {
+    pub fn open(&self) -> usize {
         self.open.len()
-    }
-
-    /// Whether none does.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.open.is_empty()
-    }
-
-    /// After how long without an answer a query stalls.
-    #[must_use]
-    pub const fn stall(&self) -> Millis {
-        self.round_trips.stall
     }
 }
 

@@ -41,7 +41,7 @@ impl Default for Bounds {
     fn default() -> Self {
         Self {
             values_per_key: 256,
-            values_per_publisher: 10_000,
+            values_per_publisher: 25_000,
             values: 100_000,
             bytes: 32 << 20,
         }
@@ -201,6 +201,7 @@ impl Values {
     }
 
     /// When the next claim ends.
+    #[cfg(test)]
     #[must_use]
     pub fn next_expiry(&self) -> Option<Millis> {
         self.claims.first().map(|(expires, _)| expires)

@@ -254,7 +254,10 @@ impl StatusSource {
         };
         let (now, totals) = (
             overlay.snapshot(),
-            self.core.db.announcement_totals().await?,
+            self.core
+                .db
+                .announcement_totals(self.core.now() - overlay.key_expire())
+                .await?,
         );
         let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
         Ok(Dht {

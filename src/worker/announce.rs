@@ -33,7 +33,7 @@ use crate::swarm::torrent::{TorrentString, pieces};
 use crate::swarm::value::{FileValue, Pieces};
 
 /// Files under way at the same time.
-const SLOTS: usize = 4;
+const SLOTS: usize = 8;
 
 /// Between two starts, where the files leave time for that.
 const PACE: Duration = Duration::from_millis(100);
@@ -132,10 +132,10 @@ impl Announce {
         if let Some(torrent) = &torrent {
             let body = torrent.encode();
             if store_fits(body.len()) {
-                let _ = self
-                    .overlay
-                    .announce(Key::of_hash(&torrent.reference()), body)
-                    .await;
+                let key = Key::of_hash(&torrent.reference());
+                if self.overlay.announce(key, body).await == 0 {
+                    return self.not_taken();
+                }
             }
         }
         let value = FileValue {
@@ -145,11 +145,7 @@ impl Announce {
         let key = Key::of_hash(&claim.file.sha256);
         let nodes = self.overlay.announce(key, value.encode()).await;
         if nodes == 0 {
-            return if self.is_possible() {
-                Err(Failure::NotTaken)
-            } else {
-                Ok(Outcome::NotNow)
-            };
+            return self.not_taken();
         }
         let now = self.core.now();
         Ok(Outcome::Stored(Announced {
@@ -158,6 +154,15 @@ impl Announce {
             nodes,
             next: next_time(now, self.key_refresh, &mut rand::rng()),
         }))
+    }
+
+    /// Nobody took it: because nobody is there, or in spite of it.
+    fn not_taken(&self) -> Result<Outcome, Failure> {
+        if self.is_possible() {
+            Err(Failure::NotTaken)
+        } else {
+            Ok(Outcome::NotNow)
+        }
     }
 
     /// The hashes of the file's pieces; of one piece there are none. The outer
@@ -179,7 +184,7 @@ impl Announce {
             return Err(io::Error::other("the node stops").into());
         };
         let path = self.core.disk.body_path(&file.sha256);
-        let Some(torrent) = pieces::hash(path, file.size).await? else {
+        let Some(torrent) = pieces::hash(path, file.size, file.sha256).await? else {
             return Ok(None);
         };
         let row = TorrentRow {
@@ -215,7 +220,7 @@ impl Announce {
             Ok(Outcome::Missing) => {
                 tracing::warn!(
                     file = claim.file.id,
-                    "a cached body is missing or cut short: it is forgotten"
+                    "a cached body is missing or damaged: it is forgotten"
                 );
                 self.core.forget(vec![claim.file.clone()]).await?;
             }

@@ -60,7 +60,7 @@ pub(super) fn overlay(id: u8, bootstrap: &[&Overlay], stop: &CancellationToken) 
     let engine = Engine::new(id, settings, Saved::default(), 1, now);
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let contact = Contact::Fixed(CONTACT);
-    let overlay = Overlay::open(address, contact, Arc::new(SystemClock), engine).unwrap();
+    let overlay = Overlay::open(address, contact, now, engine).unwrap();
     let bootstrap = bootstrap.iter().map(|node| node.address().to_string());
     tokio::spawn(overlay.clone().run(bootstrap.collect(), stop.clone()));
     overlay

@@ -11,14 +11,16 @@ use aptmesh::dht::id::NodeId;
 use aptmesh::dht::krpc::{self, Incoming, Query, Reply};
 
 use crate::liars::{Flooder, Liar, Vice, move_in};
-use crate::network::{Air, Dice, Fate, HOUR, HostId, Kind, MINUTE, Network, Raw, SECOND};
+use crate::network::{Air, Dice, Fate, HOUR, HostId, Kind, MINUTE, Message, Network, Raw, SECOND};
 use crate::village::Village;
 
 /// Of 30 values that are stored and looked for among a sixth of liars, how many are found, and the slowest complete
 /// answer in milliseconds.
 fn among(vice: Vice, seed: u64) -> (usize, i64, Village, Vec<HostId>) {
-    let mut village = Village::calm(seed, 100);
+    let mut village = Village::calm(seed, 40);
     let liars = move_in(&mut village, vice, 20);
+    village.grow(60, Kind::OPEN);
+    village.network.run_for(20 * MINUTE);
     let (mut found, mut slowest) = (0, 0);
     for number in 0..30 {
         let (publisher, asker, key) = (village.any(), village.any(), village.key());
@@ -55,6 +57,16 @@ fn nodes_made_up_beside_the_target() {
     let (made_up, all) =
         village.handed_out(|network, contact| network.host_at(&contact.addr).is_none());
     assert_eq!(made_up, 0, "of {all}");
+}
+
+#[test]
+fn answers_with_more_nodes_than_anybody_wants() {
+    let (found, slowest, village, _) = among(Vice::Overfills, 73);
+    assert!(found >= 29, "{found} of 30");
+    assert!(slowest <= 20 * SECOND, "{slowest} ms");
+    // Each of them gives lookups many nodes to ask in vain, and no lookup asks more than 128.
+    let vain = village.network.meter.count(Message::FindNode, Fate::Nobody);
+    assert!((1000..60_000).contains(&vain.packets), "{vain:?}");
 }
 
 #[test]
@@ -114,7 +126,7 @@ fn flood(seed: u64, is_forging: bool, make: fn(&mut Dice) -> Vec<u8>) -> (u64, u
     let before = village.network.traffic(victim).sent;
     let raw = Flooder {
         victim: village.addr(victim),
-        packets_per_second: 2000,
+        packets_per_second: 1000,
         is_forging,
         make,
         until: village.network.now() + MINUTE,
@@ -137,14 +149,14 @@ fn flood(seed: u64, is_forging: bool, make: fn(&mut Dice) -> Vec<u8>) -> (u64, u
 #[test]
 fn random_bytes_draw_no_answer() {
     let (sent, heard, _) = flood(67, false, random_bytes);
-    assert!(sent > 10_000_000);
+    assert!(sent > 5_000_000);
     assert_eq!(heard, 0);
 }
 
 #[test]
 fn a_stranger_has_a_small_budget() {
     let (sent, heard, _) = flood(68, false, find_node);
-    assert!(sent > 10_000_000);
+    assert!(sent > 5_000_000);
     // 30 answers at once and 30 a minute, and a ping or two.
     assert!(heard < 90 * 500, "{heard} bytes");
 }
@@ -160,7 +172,7 @@ fn forged_sources_draw_a_bounded_number_of_answers() {
     let (sent, _, answered) = flood(70, true, find_node);
     // 2,000 at once and 500 a second, each of at most 400 bytes.
     let most = (2000 + 500 * 62) * 400;
-    assert!(sent > 10_000_000 && answered < most, "{answered} bytes");
+    assert!(sent > 5_000_000 && answered < most, "{answered} bytes");
 }
 
 /// Answers what it is asked from the address of somebody else, and with the id of that one.
@@ -230,22 +242,19 @@ fn a_flood_of_strangers_ids_does_not_empty_the_table() {
     let flooder = village.network.add(Kind::OPEN);
     let raw = Flooder {
         victim: village.addr(victim),
-        packets_per_second: 500,
+        packets_per_second: 200,
         is_forging: true,
         make: |dice| krpc::query(&dice.bytes(), &NodeId(dice.bytes()), &Query::Ping).unwrap(),
-        until: now + 10 * MINUTE,
+        until: now + 5 * MINUTE,
         sent_bytes: 0,
         heard_bytes: 0,
     };
     village.network.start_raw(flooder, raw);
-    village.network.run_for(20 * MINUTE);
+    village.network.run_for(10 * MINUTE);
     let now = village.network.now();
     let after = village.network.engine(victim).snapshot(now);
     assert!(after.confirmed_nodes * 10 >= before.confirmed_nodes * 9);
     // Whoever answers nothing is pinged a few times, and not for every packet.
-    let pings = village
-        .network
-        .meter
-        .count(crate::network::Message::Ping, Fate::Nobody);
-    assert!(pings.packets < 6000, "{pings:?}");
+    let pings = village.network.meter.count(Message::Ping, Fate::Nobody);
+    assert!(pings.packets < 3000, "{pings:?}");
 }

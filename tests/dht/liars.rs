@@ -11,7 +11,7 @@ use aptmesh::dht::contact::Contact;
 use aptmesh::dht::id::{Key, NodeId};
 use aptmesh::dht::krpc::{self, Incoming, Query, Reply, TransactionId};
 
-use crate::network::{Air, Dice, HostId, Kind, MINUTE, Raw, SECOND};
+use crate::network::{Air, Dice, HOUR, HostId, Kind, MINUTE, Raw, SECOND};
 use crate::village::Village;
 
 /// What is wrong with one.
@@ -19,6 +19,8 @@ use crate::village::Village;
 pub enum Vice {
     /// Names made-up nodes right beside the target, and says that it has values.
     Invents,
+    /// Names as many made-up nodes as fit into a packet.
+    Overfills,
     /// Names its accomplices and nobody else.
     Conspires,
     /// Has another id in each answer.
@@ -31,7 +33,7 @@ pub enum Vice {
     Refuses,
 }
 
-/// A node that lies, and asks everybody all the time so as to be known.
+/// A node that lies, and asks everybody so as to be known.
 pub struct Liar {
     vice: Vice,
     id: NodeId,
@@ -42,8 +44,8 @@ pub struct Liar {
     pub asked: usize,
 }
 
-/// How often a liar asks each of its victims.
-const ASKS_EVERY: Millis = 5 * MINUTE;
+/// How often a liar asks each of its victims: so seldom that no NAT's hole explains that it is reached.
+const ASKS_EVERY: Millis = HOUR;
 
 /// Moves `count` liars into `village`, and gives them time to become known.
 pub fn move_in(village: &mut Village, vice: Vice, count: usize) -> Vec<HostId> {
@@ -96,7 +98,8 @@ impl Liar {
             let octets = dice.bytes::<2>();
             SocketAddr::from((Ipv4Addr::new(81, 7, octets[0], octets[1]), 4000))
         };
-        (0..8)
+        let count = if self.vice == Vice::Overfills { 44 } else { 8 };
+        (0..count)
             .map(|_| Contact::new(beside(target, dice), somewhere(dice)))
             .collect()
     }

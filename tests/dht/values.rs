@@ -8,7 +8,7 @@ use aptmesh::dht::krpc::Query;
 
 #[test]
 fn what_one_stores_another_finds() {
-    let mut village = Village::calm(31, 200);
+    let mut village = Village::calm(31, 150);
     let published = village.publish(50);
     let askers = village.nodes.clone();
     assert_eq!(village.count_found(&published, &askers), published.len());
@@ -16,7 +16,7 @@ fn what_one_stores_another_finds() {
 
 #[test]
 fn a_value_is_kept_by_six_and_found_in_half_a_second() {
-    let mut village = Village::calm(32, 200);
+    let mut village = Village::calm(32, 150);
     let mut times = Vec::new();
     for number in 0..50 {
         let (publisher, asker, key) = (village.any(), village.any(), village.key());

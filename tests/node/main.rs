@@ -10,11 +10,14 @@
     missing_docs
 )]
 
+mod announce;
 mod broken;
 mod commands;
 mod configuration;
 mod connections;
 mod crash;
+mod dht;
+mod find;
 mod flips;
 mod forms;
 mod fresh;

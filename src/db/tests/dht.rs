@@ -232,7 +232,7 @@ async fn what_an_index_vouches_for_is_announced() {
     sql(&db, "DELETE FROM patch").await;
     assert_eq!(db.enlist(NOW).await.unwrap().removed, 1);
     db.forget_files(&[package]).await.unwrap();
-    let totals = db.announcement_totals().await.unwrap();
+    let totals = db.announcement_totals(0).await.unwrap();
     assert_eq!((totals.files, totals.stored), (1, 0));
     let last = claimed(&db, NOW).await;
     assert_eq!(last.file.sha256, [2; 32]);
@@ -298,7 +298,7 @@ async fn finishing_an_announcement_needs_the_lease() {
         .await
         .unwrap();
     assert_eq!(db.next_announcement_at().await.unwrap(), Some(NOW + 1000));
-    let totals = db.announcement_totals().await.unwrap();
+    let totals = db.announcement_totals(0).await.unwrap();
     let (files, stored) = (1, 1);
     assert_eq!(totals, AnnouncementTotals { files, stored });
     assert!(db.claim_announcement(NOW + 999).await.unwrap().is_none());

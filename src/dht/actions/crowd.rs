@@ -3,9 +3,17 @@
 use crate::dht::contact::Contact;
 use crate::dht::id::{Distance, NodeId};
 use crate::dht::krpc::Token;
+use crate::dht::routing::Neighbourhood;
 
 /// Nodes that one action keeps in mind.
 const MEMBERS: usize = 160;
+
+/// Members of one id, and of one address: a liar who pairs them wrongly does
+/// not keep the right pair out.
+const PAIRS: usize = 2;
+
+/// Members of one neighbourhood, of which somebody may own all addresses.
+const NEIGHBOURS: usize = 4;
 
 /// Queries of one action: a lookup among liars ends, too.
 const QUERIES: usize = 128;
@@ -25,6 +33,7 @@ enum State {
 struct Member {
     contact: Contact,
     distance: Distance,
+    neighbourhood: Option<Neighbourhood>,
     state: State,
     token: Option<Token>,
 }
@@ -39,7 +48,7 @@ pub struct Crowd {
     target: NodeId,
     wide: usize,
     in_flight: usize,
-    /// By distance. A node that is reached over both families is two members.
+    /// By distance and address.
     members: Vec<Member>,
     queries: usize,
 }
@@ -70,14 +79,21 @@ impl Crowd {
         self.wide
     }
 
-    /// Takes a node in, unless its id or its address is known already.
+    /// Takes a node in, unless it is known already, or too many like it are.
     pub fn add(&mut self, contact: Contact, token: Option<Token>) {
         let distance = contact.id.distance(&self.target);
         let Err(at) = self.place(&contact) else {
             return;
         };
-        let is_taken = |member: &Member| member.contact.addr == contact.addr;
-        if at >= MEMBERS || self.members.iter().any(is_taken) {
+        let neighbourhood = Neighbourhood::of(&contact.addr);
+        let (mut of_id, mut of_addr, mut near) = (0, 0, 0);
+        for member in &self.members {
+            let is_of_family = member.contact.family() == contact.family();
+            of_id += usize::from(member.distance == distance && is_of_family);
+            of_addr += usize::from(member.contact.addr == contact.addr);
+            near += usize::from(neighbourhood.is_some() && member.neighbourhood == neighbourhood);
+        }
+        if at >= MEMBERS || of_id >= PAIRS || of_addr >= PAIRS || near >= NEIGHBOURS {
             return;
         }
         self.members.insert(
@@ -85,6 +101,7 @@ impl Crowd {
             Member {
                 contact,
                 distance,
+                neighbourhood,
                 state: State::New,
                 token,
             },
@@ -137,11 +154,11 @@ impl Crowd {
             .collect()
     }
 
-    /// Where the member of that id and address family is, or would be.
+    /// Where that member is, or would be.
     fn place(&self, contact: &Contact) -> Result<usize, usize> {
-        let sought = (contact.id.distance(&self.target), contact.family() as usize);
+        let sought = (contact.id.distance(&self.target), contact.addr);
         self.members
-            .binary_search_by_key(&sought, |it| (it.distance, it.contact.family() as usize))
+            .binary_search_by_key(&sought, |it| (it.distance, it.contact.addr))
     }
 
     fn member(&mut self, contact: &Contact) -> Option<&mut Member> {

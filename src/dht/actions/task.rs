@@ -10,6 +10,10 @@ use crate::dht::krpc::{Answer, Method};
 /// Different values that one find collects.
 const VALUES: usize = 1024;
 
+/// Values that one answer can hold: the shortest with a contact in it takes 16
+/// bytes. More would be junk that leaves no room for those of others.
+const VALUES_OF_ONE: usize = 92;
+
 /// One action, or two that belong together.
 #[derive(Debug)]
 pub enum Task {
@@ -99,8 +103,11 @@ impl Task {
                 store,
                 is_storing,
             } => {
+                if *is_storing {
+                    return store.take_asks();
+                }
                 let mut asks = search.take_asks();
-                if asks.is_empty() && !*is_storing && search.crowd().is_over() {
+                if asks.is_empty() && search.crowd().is_over() {
                     *is_storing = true;
                     // Those beyond the copies take the place of who fails.
                     for (contact, token) in search.crowd().those_who_answered() {
@@ -152,6 +159,7 @@ impl Task {
                 get.crowd_mut().answered(from, None);
                 let values = answer.values.take().unwrap_or_default().into_iter();
                 return values
+                    .take(VALUES_OF_ONE)
                     .filter(|value| seen.len() < VALUES && seen.insert(value.clone()))
                     .collect();
             }

@@ -127,12 +127,49 @@ fn each_address_family_has_its_own_closest() {
 }
 
 #[test]
-fn a_node_under_two_ids_or_two_addresses_is_asked_once() {
+fn a_wrong_pair_of_id_and_address_keeps_the_right_one_not_out() {
+    let mut crowd = Crowd::new(zero(), K, K);
+    crowd.add(Contact::new(node(10).id, node(99).addr), None);
+    crowd.add(Contact::new(node(98).id, node(10).addr), None);
+    crowd.add(node(10), None);
+    crowd.add(node(10), None);
+    let asked: Vec<_> = crowd.take_next().iter().map(|(c, _)| *c).collect();
+    assert_eq!(asked.len(), 3);
+    assert!(asked.contains(&node(10)));
+    crowd.failed(&Contact::new(node(10).id, node(99).addr));
+    crowd.answered(&node(10), None);
+    let answered: Vec<_> = crowd.those_who_answered().map(|(c, _)| *c).collect();
+    assert_eq!(answered, [node(10)]);
+}
+
+#[test]
+fn few_nodes_of_one_network_are_believed() {
+    let mut crowd = Crowd::new(zero(), K, K);
+    for number in 1..20 {
+        let addr = format!("8.8.8.{number}:9977").parse().unwrap();
+        crowd.add(Contact::new(node(number).id, addr), None);
+    }
+    crowd.add(node(100), None);
+    assert_eq!(crowd.take_next().len(), 5);
+    // And of one address, or one id, however many there are.
+    let mut crowd = Crowd::new(zero(), K, K);
+    for number in 1..20 {
+        crowd.add(Contact::new(node(number).id, node(1).addr), None);
+        crowd.add(Contact::new(node(100).id, node(number).addr), None);
+    }
+    assert!(crowd.take_next().len() <= 4);
+}
+
+#[test]
+fn junk_of_one_node_leaves_room_for_the_values_of_others() {
     let mut crowd = Crowd::new(zero(), K, K);
     crowd.add(node(10), None);
-    crowd.add(Contact::new(node(10).id, node(11).addr), None);
-    crowd.add(Contact::new(node(11).id, node(10).addr), None);
-    assert_eq!(crowd.take_next().len(), 1);
+    let mut task = Task::find(crowd);
+    let from = node(10);
+    let mut junk = answer(&from, &[]);
+    junk.values = Some((0..500_u16).map(|n| n.to_be_bytes().to_vec()).collect());
+    let new = task.answered(&from, Method::GetValue, &mut junk, |_| true);
+    assert!(new.len() < 100, "{}", new.len());
 }
 
 #[test]

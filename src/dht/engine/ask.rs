@@ -19,7 +19,7 @@ impl Engine {
         let Ask { to, id, query } = ask;
         let (t, method) = (self.random(), query.method());
         let packet = krpc::query(&t, &self.own, &query);
-        let Some(packet) = packet.filter(|_| self.transactions.len() < OPEN) else {
+        let Some(packet) = packet.filter(|_| self.transactions.open() < OPEN) else {
             if let Some(running) = self.running.get_mut(&action) {
                 let who = id.map(|id| Contact::new(id, to));
                 running.task.failed(who.as_ref(), method);
@@ -52,7 +52,7 @@ impl Engine {
         if answer.id == self.own || asked.id.is_some_and(|id| id != answer.id) {
             // It is not who it was said to be.
             if let Some(who) = asked.who() {
-                self.tables[who.family() as usize].remove(&who.id);
+                self.tables[who.family() as usize].remove(&who);
                 self.acquaintances.forget(&who);
             }
             return self.fail(&asked, now);
@@ -67,8 +67,9 @@ impl Engine {
         self.settle(now);
         if asked.method == Method::Join
             && let Some(seen) = answer.seen
+            && self.may_know(&seen)
         {
-            self.external.vote(&from, seen);
+            self.take_vote(&from, seen, now);
         }
         let Some(mut running) = self.running.remove(&asked.task) else {
             return;
@@ -91,6 +92,7 @@ impl Engine {
 
     /// A node answered a query of ours.
     fn note_answer(&mut self, contact: Contact, method: Method, now: Millis) {
+        self.heard = now;
         self.budget.answered(contact.addr.ip(), now);
         if !self.is_welcome(&contact) {
             return;
@@ -104,7 +106,7 @@ impl Engine {
             self.acquaintances.answered(contact, now);
         }
         if let Entered::Waits { oldest } = entered
-            && self.upkeep.may_probe(oldest.addr, now)
+            && self.upkeep.may_probe_oldest(oldest.addr, now)
         {
             self.probe(oldest, now);
         }
@@ -141,8 +143,12 @@ impl Engine {
                 }
                 Due::Failed(asked) => {
                     if let Some(who) = asked.who() {
-                        self.tables[who.family() as usize].failed(&who, now);
+                        let is_gone = self.tables[who.family() as usize].failed(&who, now);
                         self.acquaintances.forget(&who);
+                        // Where nobody answers, the fault may be near us.
+                        if is_gone && self.heard < asked.sent {
+                            self.upkeep.lose(who);
+                        }
                     }
                     self.fail(&asked, now);
                 }

@@ -1,6 +1,6 @@
 //! What has to be done from time to time, asked or not.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 
 use rand::RngExt;
@@ -20,8 +20,17 @@ const ROUND: Millis = 15_000;
 /// Between two pings of the same address that nobody asked for.
 const PROBE_AGAIN: Millis = 10 * 60 * 1000;
 
+/// Parts of the network that a newcomer looks at, however large it seems.
+const PARTS: u32 = 24;
+
 /// Addresses of such pings that are remembered.
-const PROBED: usize = 256;
+const PROBED: usize = 512;
+
+/// Nodes remembered that were given up while nobody answered.
+const LOST: usize = 64;
+
+/// How many of them are asked in an attempt to join.
+const LOST_ASKED: usize = 8;
 
 /// Pause after the first attempt to join that found nobody; it doubles.
 const JOIN_AGAIN: Millis = 2000;
@@ -37,7 +46,10 @@ const JOIN_ANYWAY: Millis = 60 * 60 * 1000;
 const VOTE_AGAIN: Millis = 60 * 60 * 1000;
 
 /// Nodes asked in such a turn while few have told.
-const VOTES_ASKED: u8 = 6;
+const VOTES_ASKED: usize = 6;
+
+/// Before such a turn where a node contradicts the others.
+const VOTE_SOON: Millis = 30_000;
 
 /// When what is due.
 #[derive(Debug)]
@@ -46,15 +58,22 @@ pub(super) struct Upkeep {
     join: Millis,
     join_pause: Millis,
     vote: Millis,
-    votes_asked: u8,
+    votes_asked: usize,
     /// Whether the neighbourhood was looked at since somebody of an address
     /// family was first known.
     is_settled: [bool; 2],
+    /// Nodes that were given up while nobody answered: when the line is back,
+    /// they may be all that can introduce us.
+    lost: VecDeque<Contact>,
     /// How many bits the next part of the network to look at has in common
     /// with our own, while the network is explored.
     explore: Option<u32>,
     bootstrap: Vec<SocketAddr>,
+    /// Addresses that were pinged because they asked.
     probed: HashMap<SocketAddr, Millis>,
+    /// Addresses that were pinged because others want their place: a flood of
+    /// the former must not end that.
+    probed_oldest: HashMap<SocketAddr, Millis>,
 }
 
 impl Upkeep {
@@ -66,9 +85,11 @@ impl Upkeep {
             vote: now,
             votes_asked: 0,
             is_settled: [false; 2],
+            lost: VecDeque::new(),
             explore: None,
             bootstrap: Vec::new(),
             probed: HashMap::new(),
+            probed_oldest: HashMap::new(),
         }
     }
 
@@ -76,20 +97,38 @@ impl Upkeep {
         self.round.min(self.join)
     }
 
-    /// Whether this address was not pinged lately; it is now.
-    pub(super) fn may_probe(&mut self, addr: SocketAddr, now: Millis) -> bool {
-        if self.probed.len() >= PROBED {
-            self.probed.retain(|_, at| *at + PROBE_AGAIN > now);
+    /// Remembers a node that was given up while nobody answered.
+    pub(super) fn lose(&mut self, node: Contact) {
+        self.lost.retain(|lost| lost.addr != node.addr);
+        self.lost.push_back(node);
+        if self.lost.len() > LOST {
+            self.lost.pop_front();
         }
-        let may = match self.probed.get(&addr) {
-            Some(at) => *at + PROBE_AGAIN <= now,
-            None => self.probed.len() < PROBED,
-        };
-        if may {
-            self.probed.insert(addr, now);
-        }
-        may
     }
+
+    /// Whether this address, which asked, was not pinged lately; it is now.
+    pub(super) fn may_probe(&mut self, addr: SocketAddr, now: Millis) -> bool {
+        may_probe(&mut self.probed, addr, now)
+    }
+
+    /// The same for one whose place in a bucket others want.
+    pub(super) fn may_probe_oldest(&mut self, addr: SocketAddr, now: Millis) -> bool {
+        may_probe(&mut self.probed_oldest, addr, now)
+    }
+}
+
+fn may_probe(probed: &mut HashMap<SocketAddr, Millis>, addr: SocketAddr, now: Millis) -> bool {
+    if probed.len() >= PROBED {
+        probed.retain(|_, at| *at + PROBE_AGAIN > now);
+    }
+    let may = match probed.get(&addr) {
+        Some(at) => *at + PROBE_AGAIN <= now,
+        None => probed.len() < PROBED,
+    };
+    if may {
+        probed.insert(addr, now);
+    }
+    may
 }
 
 impl Engine {
@@ -140,6 +179,15 @@ impl Engine {
         for addr in self.upkeep.bootstrap.clone() {
             self.start_own(Task::Single(Single::join(addr, None)), now);
         }
+        if is_poor {
+            let lost = self.upkeep.lost.iter().copied();
+            for node in lost.sample(&mut self.rng, LOST_ASKED) {
+                let join = Single::join(node.addr, Some(node.id));
+                self.start_own(Task::Single(join), now);
+            }
+        } else {
+            self.upkeep.lost.clear();
+        }
         if is_poor && known > 0 {
             // The first look around may have met nobody but lost packets.
             self.look_around(self.own, now);
@@ -163,8 +211,9 @@ impl Engine {
         let Some(bits) = self.upkeep.explore else {
             return;
         };
+        self.ask_how_seen(now);
         let buckets = self.size.nodes() / self.settings.k.max(1) as u64;
-        self.upkeep.explore = (bits < buckets.max(1).ilog2()).then_some(bits + 1);
+        self.upkeep.explore = (bits < buckets.max(1).ilog2().min(PARTS)).then_some(bits + 1);
         let mut far = self.own;
         far.0[bits as usize / 8] ^= 0x80 >> (bits % 8);
         let target = far.random_with_prefix(bits + 1, &mut self.rng);
@@ -219,28 +268,40 @@ impl Engine {
         }
     }
 
-    /// Asks nodes how they see us: one in a while, more while few have told.
-    fn ask_how_seen(&mut self, now: Millis) {
+    /// Asks nodes how they see us: one in a while, several at once while too
+    /// few have told or one contradicts the others.
+    pub(super) fn ask_how_seen(&mut self, now: Millis) {
         if self.upkeep.vote <= now && self.knows_anybody() {
             self.upkeep.vote = now + VOTE_AGAIN;
             self.upkeep.votes_asked = 0;
+            self.external.forget_old(now);
         }
         for family in [Family::V4, Family::V6] {
             let asked = self.upkeep.votes_asked;
-            let is_enough = asked > 0 && !self.external.wants_votes(family);
-            if is_enough || asked >= VOTES_ASKED {
-                continue;
-            }
+            let wanted = match self.external.wanted_votes(family) {
+                0 if asked == 0 => 1,
+                wanted => wanted.min(VOTES_ASKED.saturating_sub(asked)),
+            };
             let nodes = self.tables[family as usize].nodes();
-            let node = nodes
-                .filter(|node| node.failures == 0)
+            let voters: Vec<_> = nodes
+                .filter(|node| node.failures == 0 && !self.external.has_vote_of(&node.contact.addr))
                 .map(|node| node.contact)
-                .choose(&mut self.rng);
-            if let Some(contact) = node {
+                .sample(&mut self.rng, wanted);
+            for contact in voters {
                 self.upkeep.votes_asked += 1;
                 let join = Single::join(contact.addr, Some(contact.id));
                 self.start_own(Task::Single(join), now);
             }
+        }
+    }
+
+    /// A node told how it sees us.
+    pub(super) fn take_vote(&mut self, from: &SocketAddr, seen: SocketAddr, now: Millis) {
+        let before = self.external.address(Family::of(from), 1);
+        self.external.vote(from, seen, now);
+        if before.is_some_and(|before| before != seen.ip()) {
+            // A liar, or our address has changed: the others are asked soon.
+            self.upkeep.vote = self.upkeep.vote.min(now + VOTE_SOON);
         }
     }
 }

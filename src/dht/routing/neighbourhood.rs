@@ -12,7 +12,7 @@ pub(super) const IN_TABLE: usize = 10;
 
 /// An IPv4 /24 or an IPv6 /48 of public addresses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Neighbourhood(u64);
+pub(in crate::dht) struct Neighbourhood(u64);
 
 impl Neighbourhood {
     /// That of an address; private ones, which nobody rents by the thousand,

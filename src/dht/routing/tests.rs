@@ -99,7 +99,7 @@ fn halves_merge_when_one_has_room_for_both() {
     let mut table = full_table();
     table.looked_up(&id(0, 0), START + MINUTE);
     for n in 0..8 {
-        table.remove(&id(3, n));
+        table.remove(&contact(3, n));
     }
     assert_eq!(table.buckets.len(), 1);
     assert_eq!(table.len(), 8);
@@ -196,7 +196,7 @@ fn who_fails_while_it_waits_does_so_no_longer() {
 #[test]
 fn a_good_newcomer_replaces_the_worst() {
     let mut table = full_table();
-    table.remove(&id(0, 3));
+    table.remove(&contact(0, 3));
     table.answered(contact(0, 3), false, START + 50);
     let newcomer = table.answered(contact(0, 10), false, START + 60);
     assert_eq!(
@@ -296,20 +296,20 @@ fn halves_with_too_many_of_a_network_stay_apart() {
     let mut table = full_table();
     for shared in [0, 3] {
         for n in 0..2 {
-            table.remove(&id(shared, n));
+            table.remove(&contact(shared, n));
             table.answered(public(shared, 100 + 2 * n), true, START);
         }
     }
     for shared in [0, 3] {
         for n in 2..6 {
-            table.remove(&id(shared, n));
+            table.remove(&contact(shared, n));
         }
     }
     assert_eq!(table.len(), 8);
     assert_eq!(table.buckets.len(), 2);
-    table.remove(&id(3, 100));
+    table.remove(&public(3, 100));
     assert_eq!(table.buckets.len(), 2);
-    table.remove(&id(3, 102));
+    table.remove(&public(3, 102));
     assert_eq!(table.buckets.len(), 1);
 }
 
@@ -425,12 +425,12 @@ fn rows_follow() {
     let changes = [NodeChange::Gone(id(0, 0)), NodeChange::Put(node)];
     assert_eq!(table.take_changes(), changes);
     // It comes and goes before anybody heard of it.
-    table.remove(&id(0, 9));
+    table.remove(&contact(0, 9));
     table.answered(contact(0, 10), true, START + 11 * MINUTE);
-    table.remove(&id(0, 10));
+    table.remove(&contact(0, 10));
     assert_eq!(table.take_changes(), [NodeChange::Gone(id(0, 9))]);
     // It goes and comes.
-    table.remove(&id(0, 1));
+    table.remove(&contact(0, 1));
     table.answered(contact(0, 1), true, START + 11 * MINUTE);
     let node = table.get(&id(0, 1)).unwrap().clone();
     assert_eq!(table.take_changes(), [NodeChange::Put(node)]);

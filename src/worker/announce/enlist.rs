@@ -80,6 +80,7 @@ impl Announce {
         }
         if is_time {
             db.forget_torrents().await?;
+            db.clamp_announcements(now + self.key_refresh, now).await?;
             seen.tidied = Some(Instant::now());
         }
         Ok(())

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::io::{self, ErrorKind, Read};
 use std::path::PathBuf;
 
+use sha2::{Digest, Sha256};
 use tokio_util::sync::CancellationToken;
 
 use crate::swarm::torrent::{PieceHasher, TorrentString};
@@ -12,11 +13,16 @@ use crate::swarm::torrent::{PieceHasher, TorrentString};
 const STEP: usize = 256 * 1024;
 
 /// The torrent string of a body of `size` bytes. `None` where it is missing or
-/// has another length. The work ends when the future is dropped.
+/// has another length or hash: the pieces of what rotted on the disk are
+/// nobody's. The work ends when the future is dropped.
 ///
 /// # Errors
 /// What the disk says.
-pub(super) async fn hash(path: PathBuf, size: u64) -> io::Result<Option<TorrentString>> {
+pub(super) async fn hash(
+    path: PathBuf,
+    size: u64,
+    sha256: [u8; 32],
+) -> io::Result<Option<TorrentString>> {
     let stop = CancellationToken::new();
     let stopped = stop.clone();
     let _stops = stop.drop_guard();
@@ -25,12 +31,18 @@ pub(super) async fn hash(path: PathBuf, size: u64) -> io::Result<Option<TorrentS
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
             other => other?,
         };
-        let (mut pieces, mut buffer, mut length) = (PieceHasher::new(), vec![0; STEP], 0);
+        let (mut pieces, mut whole) = (PieceHasher::new(), Sha256::new());
+        let (mut buffer, mut length) = (vec![0; STEP], 0);
         while !stopped.is_cancelled() {
             match file.read(&mut buffer) {
-                Ok(0) => return Ok((length == size).then(|| pieces.finish())),
+                Ok(0) => {
+                    let is_right = length == size && whole.finalize()[..] == sha256;
+                    return Ok(is_right.then(|| pieces.finish()));
+                }
                 Ok(read) => {
-                    pieces.push(buffer.get(..read).unwrap_or_default());
+                    let bytes = buffer.get(..read).unwrap_or_default();
+                    pieces.push(bytes);
+                    whole.update(bytes);
                     length += read as u64;
                 }
                 Err(error) if error.kind() == ErrorKind::Interrupted => {}

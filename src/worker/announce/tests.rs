@@ -63,7 +63,7 @@ async fn others_find_the_file_and_the_hashes_of_its_pieces() {
     let before = core.now();
     tokio::spawn(enlist(Arc::clone(&work), stop.clone()));
     tokio::spawn(dispatch(work, stop.clone(), stop.clone()));
-    until(async || core.db.announcement_totals().await.unwrap().stored == 4).await;
+    until(async || core.db.announcement_totals(0).await.unwrap().stored == 4).await;
     let next = core.db.next_announcement_at().await.unwrap().unwrap() - before;
     assert!(
         next > 60 * 60 * 1000 && next <= 3 * 60 * 60 * 1000,
@@ -162,7 +162,7 @@ async fn what_nobody_took_is_tried_after_a_pause() {
     assert!(is_alone || next - before >= 24_000, "{}", next - before);
     let claim = core.db.claim_announcement(next).await.unwrap().unwrap();
     assert_eq!(claim.lease.failures, i64::from(!is_alone));
-    assert_eq!(core.db.announcement_totals().await.unwrap().stored, 0);
+    assert_eq!(core.db.announcement_totals(0).await.unwrap().stored, 0);
     stop.cancel();
 }
 
@@ -180,7 +180,7 @@ async fn a_body_that_is_missing_is_forgotten() {
     let claim = work.claim(4).await.unwrap().remove(0);
     work.run(claim).await;
     assert_eq!(core.db.file_totals().await.unwrap().files, 0);
-    assert_eq!(core.db.announcement_totals().await.unwrap().files, 0);
+    assert_eq!(core.db.announcement_totals(0).await.unwrap().files, 0);
     stop.cancel();
 }
 

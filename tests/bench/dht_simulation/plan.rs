@@ -37,8 +37,7 @@ impl Phase {
 }
 
 /// Nodes join during [`Plan::joining`], and spread their first announcements over the time after which they repeat
-/// them, so that the network is in its steady state when that is over. Each measurement then has a time of its own:
-/// none is in the others' traffic, but for the probes, which are asked for two hours after they were stored.
+/// them, so that traffic is in its steady state when that is over. Nothing else is measured while the network idles.
 #[derive(Clone, Debug)]
 pub struct Plan {
     pub nodes: usize,
@@ -59,8 +58,9 @@ pub struct Plan {
 impl Plan {
     pub fn new(nodes: usize, seed: u64, is_quick: bool) -> Self {
         let share = if is_quick { 4 } else { 1 };
-        let probing = Phase::new(2 * HOUR + 50 * MINUTE, 3 * HOUR);
-        let idling = Phase::new(3 * HOUR + 5 * MINUTE, 4 * HOUR + 5 * MINUTE);
+        let probing = Phase::new(100 * MINUTE, 110 * MINUTE);
+        let idling = Phase::new(170 * MINUTE, 200 * MINUTE);
+        let asking = Phase::new(idling.until, idling.until + 25 * MINUTE);
         Self {
             nodes,
             seed,
@@ -70,7 +70,7 @@ impl Plan {
             joining: Phase::new(0, 20 * MINUTE),
             probing,
             idling,
-            asking: Phase::new(idling.until, idling.until + 30 * MINUTE),
+            asking,
             end: probing.until + PROBE_AGE + 5 * MINUTE,
         }
     }

@@ -7,15 +7,19 @@
 mod answer;
 mod apt;
 mod archive;
+pub mod bencode;
 mod client;
+mod config;
 mod files;
 mod key;
+pub mod krpc;
 mod manner;
 mod nginx;
 mod node;
 mod origin;
 mod packing;
 mod pdiff;
+mod peer;
 mod stage;
 mod stanza;
 mod suite;
@@ -24,19 +28,21 @@ mod tls;
 pub use apt::Apt;
 pub use archive::Archive;
 pub use client::{Client, Request, Response, is_cut};
+pub use config::{Config, Dht};
 pub use files::Files;
 pub use key::{Key, Signing};
 pub use manner::{Framing, Manner};
 pub use nginx::Nginx;
-pub use node::{Config, Node, aptmesh};
+pub use node::{Node, aptmesh};
 pub use origin::Origin;
 pub use packing::{Hash, Packing, listing};
 pub use pdiff::Diffs;
+pub use peer::{Conduct, Peer, SOON, distance};
 pub use stage::{Stage, full_indexes};
 pub use suite::Suite;
 pub use tls::Certificate;
 
-use std::net::TcpListener;
+use std::net::{TcpListener, UdpSocket};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU16, Ordering};
@@ -58,7 +64,8 @@ pub fn free_port() -> u16 {
     loop {
         let step = NEXT.fetch_add(1, Ordering::Relaxed);
         let port = FIRST + (offset.wrapping_add(step) % COUNT);
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        let local = ("127.0.0.1", port);
+        if TcpListener::bind(local).is_ok() && UdpSocket::bind(local).is_ok() {
             return port;
         }
     }

@@ -1,101 +1,15 @@
 //! One aptmesh process, driven from outside only.
 
-use super::{Client, PATIENCE, Request, Response, files_under, free_port, within};
+use super::config::{Config, Ports};
+use super::krpc::Id;
+use super::{Client, PATIENCE, Request, Response, files_under, within};
 use rustix::process::{Pid, Signal, kill_process};
-use std::fmt::Write as _;
 use std::io::Read as _;
+use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
-
-/// What a test changes of a node's configuration; the rest is fit for tests.
-#[derive(Clone, Debug)]
-pub struct Config {
-    /// `apt.allow`.
-    pub clients: Vec<String>,
-    /// `upstream.allow`.
-    pub upstreams: Vec<String>,
-    /// `upstream.connect`.
-    pub connect: bool,
-    /// `upstream.timeout`.
-    pub timeout: String,
-    /// `upstream.ca_files`.
-    pub ca_files: Vec<PathBuf>,
-    /// `[[mirror]]` name and upstreams.
-    pub mirrors: Vec<(String, Vec<String>)>,
-    /// `index.verify`; the default where it is `None`.
-    pub verify: Option<&'static str>,
-    /// `index.keyrings`; the machine's own where it is `None`.
-    pub keyrings: Option<Vec<PathBuf>>,
-    /// `cache.max_size`.
-    pub max_size: String,
-    /// `cache.min_free`.
-    pub min_free: String,
-    /// `data_dir`, where it is not a folder of the node's own.
-    pub data_dir: Option<PathBuf>,
-    /// A command that starts the daemon, such as `prlimit --nofile=128`.
-    pub wrap: Vec<String>,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            clients: vec!["loopback".to_owned()],
-            upstreams: vec!["127.0.0.1".to_owned()],
-            connect: true,
-            timeout: "3s".to_owned(),
-            ca_files: Vec::new(),
-            mirrors: Vec::new(),
-            verify: None,
-            keyrings: None,
-            max_size: "1GiB".to_owned(),
-            min_free: "1MiB".to_owned(),
-            data_dir: None,
-            wrap: Vec::new(),
-        }
-    }
-}
-
-impl Config {
-    fn toml(&self, data_dir: &Path, port: u16) -> String {
-        let list = |items: &[String]| serde_json::to_string(items).unwrap();
-        let paths = |items: &[PathBuf]| {
-            let names = items.iter().map(|path| path.display().to_string());
-            list(&names.collect::<Vec<_>>())
-        };
-        let mut text = format!(
-            "data_dir = \"{}\"\n[apt]\nlisten = [\"127.0.0.1:{port}\"]\nallow = {}\n\
-             [upstream]\nallow = {}\nconnect = {}\ntimeout = \"{}\"\nca_files = {}\n\
-             [cache]\nmax_size = \"{}\"\nmin_free = \"{}\"\n\
-             [dht]\nenabled = false\n",
-            data_dir.display(),
-            list(&self.clients),
-            list(&self.upstreams),
-            self.connect,
-            self.timeout,
-            paths(&self.ca_files),
-            self.max_size,
-            self.min_free,
-        );
-        let verify = self.verify.map(|word| format!("verify = \"{word}\"\n"));
-        let keyrings = self.keyrings.as_ref();
-        let keyrings = keyrings.map(|files| format!("keyrings = {}\n", paths(files)));
-        if verify.is_some() || keyrings.is_some() {
-            let [verify, keyrings] = [verify, keyrings].map(Option::unwrap_or_default);
-            write!(text, "[index]\n{verify}{keyrings}").unwrap();
-        }
-        for (name, upstreams) in &self.mirrors {
-            let upstreams = list(upstreams);
-            write!(
-                text,
-                "[[mirror]]\nname = \"{name}\"\nupstreams = {upstreams}\n"
-            )
-            .unwrap();
-        }
-        text
-    }
-}
 
 /// The binary with a clean environment and these arguments.
 pub fn aptmesh(arguments: &[&str]) -> Command {
@@ -124,7 +38,7 @@ fn command_in(wrap: &[String], arguments: &[&str]) -> Command {
 pub struct Node {
     folder: TempDir,
     config: Config,
-    port: u16,
+    ports: Ports,
     process: Option<Child>,
     began: Duration,
 }
@@ -149,7 +63,7 @@ impl Node {
         let node = Self {
             folder: tempfile::tempdir().unwrap(),
             config,
-            port: free_port(),
+            ports: Ports::free(),
             process: None,
             began: Duration::ZERO,
         };
@@ -164,7 +78,7 @@ impl Node {
     }
 
     fn write_config(&self) {
-        let text = self.config.toml(&self.data_dir(), self.port);
+        let text = self.config.toml(&self.data_dir(), self.ports);
         std::fs::write(self.config_file(), text).unwrap();
     }
 
@@ -249,12 +163,35 @@ impl Node {
 
     /// The port of the apt face.
     pub fn port(&self) -> u16 {
-        self.port
+        self.ports.apt
+    }
+
+    /// Where it is in the DHT.
+    pub fn dht_addr(&self) -> SocketAddr {
+        SocketAddr::new(self.ip(), self.ports.dht)
+    }
+
+    /// Where it serves other nodes.
+    pub fn peer_addr(&self) -> SocketAddr {
+        SocketAddr::new(self.ip(), self.ports.peer)
+    }
+
+    fn ip(&self) -> IpAddr {
+        self.config.dht.clone().unwrap_or_default().ip
+    }
+
+    /// Its id in the DHT, as the status tells it.
+    #[track_caller]
+    pub fn id(&self) -> Id {
+        let status = self.status();
+        let id = status["node_id"].as_str().unwrap();
+        assert_eq!(id.len(), 40, "{id}");
+        std::array::from_fn(|at| u8::from_str_radix(&id[2 * at..2 * at + 2], 16).unwrap())
     }
 
     /// `http://127.0.0.1:PORT`.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.port)
+        format!("http://127.0.0.1:{}", self.ports.apt)
     }
 
     /// The configuration file.
@@ -271,7 +208,7 @@ impl Node {
     /// A new connection.
     #[track_caller]
     pub fn connect(&self) -> Client {
-        Client::connect(self.port).unwrap_or_else(|error| panic!("cannot connect: {error}"))
+        Client::connect(self.ports.apt).unwrap_or_else(|error| panic!("cannot connect: {error}"))
     }
 
     /// Asks on a new connection.
@@ -294,7 +231,7 @@ impl Node {
 
     /// As [`Self::ask`], where failing is an answer too.
     pub fn try_ask(&self, request: &Request) -> std::io::Result<Response> {
-        Client::connect(self.port)?.ask(request)
+        Client::connect(self.ports.apt)?.ask(request)
     }
 
     /// GETs until the node says that it has the file: the end of a download is not the moment
@@ -383,7 +320,11 @@ impl Drop for Node {
             let log = self.log();
             let skipped = log.lines().count().saturating_sub(200);
             let tail: Vec<&str> = log.lines().skip(skipped).collect();
-            eprintln!("--- node on port {}:\n{}\n---", self.port, tail.join("\n"));
+            eprintln!(
+                "--- node on port {}:\n{}\n---",
+                self.ports.apt,
+                tail.join("\n")
+            );
         }
     }
 }

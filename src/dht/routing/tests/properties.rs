@@ -214,7 +214,9 @@ fn run(world: &World, table: &mut RoutingTable, op: &Op, now: &mut Millis, rows:
             }
         }
         Op::Remove(node) => {
-            table.remove(&world.ids[node]);
+            if let Some(contact) = known(table, node) {
+                table.remove(&contact);
+            }
             assert_eq!(known(table, node), None);
         }
         Op::LookedUp(node) => table.looked_up(&world.ids[node], *now),
