@@ -28,7 +28,7 @@ discover = 'no'
         "aptmesh.toml:4: peer.advertise: found \"0.0.0.0:9977\"; wanted \"auto\"",
         "aptmesh.toml:5: peer.upload_limit: found \"1Mbit\", \"Mbit\" is no unit",
         "aptmesh.toml:6: peer.min_peers: found the integer -1; wanted a whole number from 0",
-        "aptmesh.toml:8: dht.k: found the integer 0; wanted a whole number from 1 to 20",
+        "aptmesh.toml:8: dht.k: found the integer 0; wanted a whole number from 1 to 19",
         "aptmesh.toml:9: dht.bootstrap: found \"node\"; wanted a host or address with a port",
         "aptmesh.toml:10: dht.krpc_timeout: found the integer 9; wanted a duration",
         "aptmesh.toml:12: lan.discover: found \"no\"; wanted true or false",

@@ -64,9 +64,9 @@ fn what_has_its_place_already() {
 
 #[test]
 fn constants_have_bounds() {
-    refuses("dht.k", &["0", "21", "-1", "8.0", ""]);
+    refuses("dht.k", &["0", "20", "-1", "8.0", ""]);
     refuses("dht.concurrent_requests", &["0", "65"]);
-    refuses("dht.store_redundancy", &["0", "21"]);
+    refuses("dht.store_redundancy", &["0", "20"]);
     refuses("dht.max_failures", &["0", "101"]);
     refuses("dht.krpc_timeout", &["99ms", "61s", "9"]);
     refuses("dht.krpc_initial_delay", &["0s", "99ms"]);
@@ -74,8 +74,8 @@ fn constants_have_bounds() {
     refuses("dht.bucket_staleness", &["999ms", "31days"]);
     refuses("dht.key_expire", &["0s", "31days"]);
     refuses("dht.key_refresh", &["0s", "1000years"]);
-    let pairs = [("dht.k", "20"), ("dht.store_redundancy", "20")];
-    assert_eq!(load("", &[], &pairs).unwrap().dht.store_redundancy, 20);
+    let pairs = [("dht.k", "19"), ("dht.store_redundancy", "19")];
+    assert_eq!(load("", &[], &pairs).unwrap().dht.store_redundancy, 19);
     let config = load("[dht]\nkey_refresh = '2s'\nkey_expire = '3s'\n", &[], &[]).unwrap();
     assert_eq!(config.dht.key_refresh, Duration::from_secs(2));
 }

@@ -149,6 +149,9 @@ impl Engine {
                         if is_gone && self.heard < asked.sent {
                             self.upkeep.lose(who);
                         }
+                        if is_gone && !self.knows_anybody() {
+                            self.upkeep.join_soon(now);
+                        }
                     }
                     self.fail(&asked, now);
                 }

@@ -97,6 +97,12 @@ impl Upkeep {
         self.round.min(self.join)
     }
 
+    /// Nobody is known any more.
+    pub(super) fn join_soon(&mut self, now: Millis) {
+        self.join_pause = JOIN_AGAIN;
+        self.join = self.join.min(now + JOIN_AGAIN);
+    }
+
     /// Remembers a node that was given up while nobody answered.
     pub(super) fn lose(&mut self, node: Contact) {
         self.lost.retain(|lost| lost.addr != node.addr);

@@ -496,6 +496,29 @@ fn sixty_four_pieces_fit_both_packets() {
 }
 
 #[test]
+fn an_answer_with_the_most_nodes_that_may_be_configured_fits() {
+    let most = 19; // of `dht.k`
+    let nodes: Vec<_> = (0..most)
+        .flat_map(|n| {
+            [
+                contact(n, "8.8.8.8:65535"),
+                contact(n, "[2001:4860::1]:65535"),
+            ]
+        })
+        .collect();
+    let reply = Reply::FindNode {
+        nodes: nodes.clone(),
+        token: [1; 20],
+    };
+    let own = NodeId([0; 20]);
+    let packet = super::reply(&[0; 20], &own, &reply, true, &mut rng());
+    let Some(Incoming::Answer { answer, .. }) = decode(&packet) else {
+        panic!("it became an error");
+    };
+    assert_eq!(answer.nodes.len(), nodes.len());
+}
+
+#[test]
 fn what_could_only_be_too_long_becomes_an_error() {
     let nodes = vec![contact(1, "1.2.3.4:5"); 60];
     for given in [

@@ -1,8 +1,8 @@
 //! Into the network, and back into it.
 
-use super::{asker, lone, node};
+use super::{asker, lone, node, value_of};
 use crate::kit::krpc::{self, Heard};
-use crate::kit::{Conduct, Dht, Node, Peer, free_port, until};
+use crate::kit::{Conduct, Dht, Node, Peer, free_port, sha256, until};
 use std::net::UdpSocket;
 use std::time::{Duration, Instant};
 
@@ -134,6 +134,29 @@ fn an_answer_after_8_seconds_is_an_answer() {
 }
 
 #[test]
+fn a_stop_does_not_wait_for_ever() {
+    let peers = Peer::network(4);
+    let mut node = node(Dht::through(&[&peers[0]]));
+    node.until_number("/dht/nodes", 4);
+    for peer in &peers {
+        peer.behave(Conduct::Silent);
+        peer.forget();
+    }
+    std::thread::scope(|scope| {
+        let find = scope.spawn(|| node.cli(&["find", &sha256(b"a file")]));
+        until("questions", || !peers[0].heard("find_value").is_empty());
+        let asked = Instant::now();
+        rustix::process::kill_process(node.pid(), rustix::process::Signal::TERM).unwrap();
+        let output = find.join().unwrap();
+        let took = asked.elapsed();
+        assert!(!output.status.success(), "{output:?}");
+        assert!(took < Duration::from_secs(12), "it took {took:?}");
+    });
+    until("the end", || !node.is_running());
+    assert!(node.ended().success());
+}
+
+#[test]
 fn the_dht_may_be_off() {
     let node = Node::start();
     let socket = UdpSocket::bind(node.dht_addr());
@@ -158,7 +181,7 @@ fn a_port_that_is_taken_is_named() {
 }
 
 #[test]
-fn a_node_whose_peers_are_all_gone_comes_back_to_them() {
+fn a_node_whose_line_was_down_is_back_when_its_peers_are() {
     let peers = Peer::network(3);
     let lines = "krpc_timeout = \"300ms\"\nkrpc_initial_delay = \"100ms\"\nmax_failures = 1";
     let node = node(Dht::through(&[&peers[0]]).with(lines));
@@ -166,14 +189,19 @@ fn a_node_whose_peers_are_all_gone_comes_back_to_them() {
     for peer in &peers {
         peer.behave(Conduct::Silent);
     }
-    until("nobody is left", || {
-        node.cli(&["find", &crate::kit::sha256(b"anything")]);
-        node.number("/dht/nodes") == 0
-    });
+    let file = sha256(b"a file");
+    for _ in 0..5 {
+        node.cli(&["find", &file]);
+    }
     for peer in &peers {
         peer.behave(Conduct::Honest);
+        peer.keep(krpc::key_of(b"a file"), &value_of(peer.addr()));
     }
     node.until_number("/dht/nodes", 3);
+    until("all are found", || {
+        let output = node.cli(&["find", &file]);
+        String::from_utf8_lossy(&output.stdout).lines().count() == 3
+    });
 }
 
 #[test]

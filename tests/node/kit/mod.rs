@@ -1,5 +1,6 @@
 //! What a whole-node test is made of: the real binary as a process, origins that misbehave on
-//! order, a signed archive, nginx, apt in a root of its own, and a raw HTTP client.
+//! order, a signed archive, nginx, apt in a root of its own, a raw HTTP client, and nodes of the DHT
+//! of another make.
 //!
 //! Everything blocks and lives in threads: a test reads top to bottom, and a client that must
 //! leave in the middle of a body simply drops its socket.
