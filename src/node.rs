@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::net::{TcpListener, UnixListener};
+use tokio::net::{TcpListener, UdpSocket, UnixListener};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -27,7 +27,7 @@ use crate::http::server::{Face, Stops, listen};
 use crate::http::status::StatusSource;
 use crate::lifecycle::Tasks;
 use crate::mirrors::Mirrors;
-use crate::overlay::{Contact, Overlay};
+use crate::overlay::{self, Contact, Overlay};
 use crate::signature::Keyrings;
 use crate::store::budget::Budget;
 use crate::store::disk::{Disk, OpenError};
@@ -131,6 +131,21 @@ pub async fn open_core(
     Ok((core, node_id))
 }
 
+/// Binds the DHT's socket. Where nobody chose its port, another one is as good
+/// if that is taken: apt is served in any case.
+fn listen_for_dht(address: SocketAddr) -> io::Result<UdpSocket> {
+    match overlay::listen(address) {
+        Err(error)
+            if error.kind() == io::ErrorKind::AddrInUse
+                && address == Config::default().dht.listen =>
+        {
+            tracing::warn!(%address, "the DHT's port is taken by another program: any other is used (dht.listen)");
+            overlay::listen(SocketAddr::new(address.ip(), 0))
+        }
+        result => result,
+    }
+}
+
 /// Takes the node's place in the DHT, as its rows describe it.
 async fn open_overlay(
     config: &Config,
@@ -162,8 +177,9 @@ async fn open_overlay(
         },
     };
     let engine = Engine::new(NodeId(node_id), settings, saved, rand::random(), core.now());
-    let overlay = Overlay::open(dht.listen, contact, core.now(), engine)
-        .map_err(|error| StartError::Dht(dht.listen, error))?;
+    let failed = |error| StartError::Dht(dht.listen, error);
+    let socket = listen_for_dht(dht.listen).map_err(failed)?;
+    let overlay = Overlay::open(socket, contact, core.now(), engine).map_err(failed)?;
     tracing::info!(address = %overlay.address(), "the DHT is reached");
     Ok(Some(overlay))
 }

@@ -101,7 +101,10 @@ impl Finding {
 
 /// Binds the socket. An unspecified IPv6 address means IPv4 as well; where the
 /// machine has no IPv6, it means IPv4 alone.
-fn listen(address: SocketAddr) -> io::Result<UdpSocket> {
+///
+/// # Errors
+/// Where the address can't be bound.
+pub fn listen(address: SocketAddr) -> io::Result<UdpSocket> {
     let has_no_ipv6 =
         |error: &io::Error| matches!(Errno::from_io_error(error), Some(Errno::AFNOSUPPORT));
     match bound(address) {
@@ -128,18 +131,17 @@ fn bound(address: SocketAddr) -> io::Result<UdpSocket> {
 }
 
 impl Overlay {
-    /// Binds `address` and takes the place of an engine that was made `now`;
-    /// [`Overlay::run`] brings it to life.
+    /// Takes the place of an engine that was made `now`; [`Overlay::run`] brings
+    /// it to life.
     ///
     /// # Errors
-    /// Where the address can't be bound.
+    /// Where the socket does not know its address.
     pub fn open(
-        address: SocketAddr,
+        socket: UdpSocket,
         contact: Contact,
         now: Millis,
         engine: Engine,
     ) -> io::Result<Self> {
-        let socket = listen(address)?;
         Ok(Self(Arc::new(Shared {
             address: socket.local_addr()?,
             socket,

@@ -16,7 +16,7 @@ use crate::dht::engine::{Engine, Saved, Settings};
 use crate::dht::id::NodeId;
 use crate::health::Health;
 use crate::mirrors::Mirrors;
-use crate::overlay::{Contact, Overlay};
+use crate::overlay::{Contact, Overlay, listen};
 use crate::signature::Keyrings;
 use crate::store::budget::Budget;
 use crate::store::disk::Disk;
@@ -60,7 +60,8 @@ pub(super) fn overlay(id: u8, bootstrap: &[&Overlay], stop: &CancellationToken) 
     let engine = Engine::new(id, settings, Saved::default(), 1, now);
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     let contact = Contact::Fixed(CONTACT);
-    let overlay = Overlay::open(address, contact, now, engine).unwrap();
+    let socket = listen(address).unwrap();
+    let overlay = Overlay::open(socket, contact, now, engine).unwrap();
     let bootstrap = bootstrap.iter().map(|node| node.address().to_string());
     tokio::spawn(overlay.clone().run(bootstrap.collect(), stop.clone()));
     overlay

@@ -280,6 +280,7 @@ fn serve_runs_without_any_file() {
         .env("APTMESH_DATA_DIR", folder.path().join("data"))
         .env("APTMESH_APT__LISTEN", format!("127.0.0.1:{port}"))
         .env("APTMESH_UPSTREAM__ALLOW", "127.0.0.1")
+        .env("APTMESH_DHT__LISTEN", format!("127.0.0.1:{}", free_port()))
         .spawn()
         .unwrap();
     let get =
