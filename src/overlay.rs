@@ -168,6 +168,8 @@ impl Overlay {
 
     /// Takes packets, does what is due, until cancelled.
     pub async fn run(self, bootstrap: Vec<String>, stop: CancellationToken) {
+        // Of a new socket the runtime does not know yet that it takes packets.
+        let _ = self.0.socket.writable().await;
         tokio::select! {
             () = stop.cancelled() => {}
             () = self.take_packets() => {}
