@@ -312,7 +312,7 @@ impl RoutingTable {
             .map_or(Millis::MAX, |at| at.saturating_add(staleness))
     }
 
-    /// A lookup of `target` began.
+    /// A lookup of `target` ended: what it met has split the buckets by then.
     pub fn looked_up(&mut self, target: &NodeId, now: Millis) {
         let index = self.index_of(target);
         self.buckets[index].looked_up = now;
