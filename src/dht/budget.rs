@@ -1,5 +1,6 @@
 //! Limits on what is done for strangers.
 
+mod asked;
 mod rate;
 mod recent;
 #[cfg(test)]
@@ -8,6 +9,7 @@ mod tests;
 use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 
+use self::asked::Asked;
 use self::rate::Rate;
 use self::recent::{Recent, make_room};
 use super::contact::network_of;
@@ -28,13 +30,10 @@ const EVERYBODY: Rate = Rate::new(5000, 400);
 /// An address that answered us counts as known for so long.
 const KNOWN_FOR: Millis = 60 * 60 * 1000;
 
-/// A query may have opened a NAT for so long.
-const OPEN_FOR: Millis = 10 * 60 * 1000;
-
-/// Addresses remembered of each kind.
+/// Networks remembered that answered us.
 const REMEMBERED: usize = 4096;
 
-/// An IPv4 address or an IPv6 /64, in eight bytes.
+/// An IPv4 address or an IPv6 /48, in eight bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 struct Network([u8; 8]);
 
@@ -54,20 +53,6 @@ impl Network {
     }
 }
 
-/// Address and port, in 18 bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-struct Endpoint([u8; 16], [u8; 2]);
-
-impl Endpoint {
-    fn of(addr: &SocketAddr) -> Self {
-        let ip = match addr.ip() {
-            IpAddr::V4(ip) => ip.to_ipv6_mapped(),
-            IpAddr::V6(ip) => ip,
-        };
-        Self(ip.octets(), addr.port().to_be_bytes())
-    }
-}
-
 /// How many answers may still be given, and to whom.
 #[derive(Debug)]
 pub struct Budget {
@@ -76,22 +61,22 @@ pub struct Budget {
     strangers: rate::FullAt,
     everybody: rate::FullAt,
     answered: Recent<Network>,
-    asked: Recent<Endpoint>,
+    asked: Asked,
 }
 
-impl Default for Budget {
-    fn default() -> Self {
+impl Budget {
+    /// All there is for everybody. `secret` is drawn at random.
+    #[must_use]
+    pub fn new(secret: [u8; 16]) -> Self {
         Self {
             buckets: HashMap::new(),
             strangers: rate::FULL,
             everybody: rate::FULL,
             answered: Recent::new(REMEMBERED, KNOWN_FOR),
-            asked: Recent::new(REMEMBERED, OPEN_FOR),
+            asked: Asked::new(secret),
         }
     }
-}
 
-impl Budget {
     /// Whether a query from this address may be answered; it counts as
     /// answered with that.
     ///
@@ -127,20 +112,27 @@ impl Budget {
         true
     }
 
-    /// An address answered a query of ours.
+    /// An address answered a query of ours. What it took as a stranger it has
+    /// taken of what it may take now.
     pub fn answered(&mut self, ip: IpAddr, now: Millis) {
-        self.answered.note(Network::of(ip), now);
+        let network = Network::of(ip);
+        if !self.answered.has(&network, now)
+            && let Some(bucket) = self.buckets.get_mut(&network)
+        {
+            *bucket = STRANGER.converted(*bucket, KNOWN, now);
+        }
+        self.answered.note(network, now);
     }
 
     /// An address sent a query.
     pub fn note_query(&mut self, addr: SocketAddr, now: Millis) {
-        self.asked.note(Endpoint::of(&addr), now);
+        self.asked.note(&addr, now);
     }
 
-    /// Whether this address sent a query in the last 10 minutes, or may have:
-    /// where too many did to remember them all, any of the others may have.
+    /// Whether this address sent a query in the last 5 minutes, or in the last
+    /// 10, or seems to have.
     #[must_use]
     pub fn asked_recently(&self, addr: &SocketAddr, now: Millis) -> bool {
-        self.asked.has(&Endpoint::of(addr), now) || self.asked.is_incomplete(now)
+        self.asked.may_have(addr, now)
     }
 }

@@ -187,14 +187,14 @@ fn usable_v6(ip: Ipv6Addr, allow_private: bool) -> bool {
     global_unicast && !documentation && !by_6to4
 }
 
-/// What budgets and quotas count by: the address itself for IPv4, the /64 for
-/// IPv6, of which a single subscriber has all.
+/// What budgets and quotas count by: the address itself for IPv4, the /48 for
+/// IPv6, which is what a site is given (RFC 6177): somebody may have all of it.
 #[must_use]
 pub fn network_of(ip: IpAddr) -> IpAddr {
     match ip.to_canonical() {
         IpAddr::V4(ip) => IpAddr::V4(ip),
         IpAddr::V6(ip) => {
-            let network = ip.to_bits() >> 64 << 64;
+            let network = ip.to_bits() >> 80 << 80;
             IpAddr::V6(Ipv6Addr::from_bits(network))
         }
     }
@@ -331,12 +331,13 @@ mod tests {
     }
 
     #[test]
-    fn a_network_is_what_one_subscriber_has() {
+    fn a_network_is_what_one_site_has() {
         for (ip, network) in [
             ("1.2.3.4", "1.2.3.4"),
             ("::ffff:1.2.3.4", "1.2.3.4"),
-            ("2a00:1:2:3:4:5:6:7", "2a00:1:2:3::"),
-            ("2a00:1:2:3::", "2a00:1:2:3::"),
+            ("2a00:1:2:3:4:5:6:7", "2a00:1:2::"),
+            ("2a00:1:2:ffff::", "2a00:1:2::"),
+            ("2a00:1:3::", "2a00:1:3::"),
         ] {
             let expected: IpAddr = network.parse().unwrap();
             assert_eq!(network_of(ip.parse().unwrap()), expected);

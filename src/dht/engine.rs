@@ -241,6 +241,8 @@ impl Engine {
         }
         let tokens = Tokens::restore(saved.secrets, now, &mut rng);
         let upkeep = Upkeep::new(now, &mut rng);
+        let mut secret = [0; 16];
+        rng.fill_bytes(&mut secret);
         Self {
             own,
             tables,
@@ -248,7 +250,7 @@ impl Engine {
             values,
             tokens,
             secrets_changed: true,
-            budget: Budget::default(),
+            budget: Budget::new(secret),
             transactions: Transactions::new(Patience {
                 delay: settings.krpc_initial_delay,
                 timeout: settings.krpc_timeout,

@@ -37,6 +37,14 @@ impl Rate {
         full_at.saturating_add(self.interval) <= empty
     }
 
+    /// The bucket at another rate, with as many taken out.
+    pub fn converted(self, full_at: FullAt, to: Self, now: Millis) -> FullAt {
+        let now = micros(now);
+        let taken = full_at.saturating_sub(now).clamp(0, self.window);
+        let taken = (taken + self.interval - 1) / self.interval;
+        now.saturating_add(taken.saturating_mul(to.interval))
+    }
+
     /// Takes one out.
     #[inline]
     pub fn take(self, full_at: &mut FullAt) {

@@ -11,8 +11,6 @@ pub(super) struct Recent<K> {
     seconds: HashMap<K, u32>,
     lasts: u32,
     at_most: usize,
-    /// The latest time of those that had to go early.
-    forgotten: Option<u32>,
 }
 
 impl<K: Hash + Eq> Recent<K> {
@@ -22,7 +20,6 @@ impl<K: Hash + Eq> Recent<K> {
             seconds: HashMap::new(),
             lasts: seconds(lasts),
             at_most,
-            forgotten: None,
         }
     }
 
@@ -49,12 +46,6 @@ impl<K: Hash + Eq> Recent<K> {
         at.is_some_and(|at| is_recent(*at, seconds(now), self.lasts))
     }
 
-    /// Whether anybody who did it lately may have been forgotten.
-    pub fn is_incomplete(&self, now: Millis) -> bool {
-        let forgotten = self.forgotten;
-        forgotten.is_some_and(|at| is_recent(at, seconds(now), self.lasts))
-    }
-
     /// Forgets those whose time is longest ago, many at once, since finding
     /// them takes a look at all.
     fn forget_a_quarter(&mut self) {
@@ -62,7 +53,6 @@ impl<K: Hash + Eq> Recent<K> {
         let (_, until, _) = times.select_nth_unstable(self.seconds.len() / 4);
         let until = *until;
         self.seconds.retain(|_, at| *at > until);
-        self.forgotten = self.forgotten.max(Some(until));
     }
 
     #[cfg(test)]

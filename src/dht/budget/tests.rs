@@ -5,12 +5,17 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use proptest::prelude::*;
 
-use super::{Budget, KNOWN_FOR, OPEN_FOR, REMEMBERED};
+use super::asked::TURN;
+use super::{Budget, KNOWN_FOR, REMEMBERED};
 use crate::clock::Millis;
 
 const SECOND: Millis = 1000;
 const MINUTE: Millis = 60 * SECOND;
 const START: Millis = 1_700_000_000_000;
+
+fn budget() -> Budget {
+    Budget::new([7; 16])
+}
 
 fn ip(bits: u32) -> IpAddr {
     Ipv4Addr::from_bits(bits).into()
@@ -26,7 +31,7 @@ fn allowed_one(budget: &mut Budget, ip: IpAddr, now: Millis) -> usize {
 
 #[test]
 fn a_stranger_gets_thirty_at_once_and_thirty_a_minute() {
-    let mut budget = Budget::default();
+    let mut budget = budget();
     assert_eq!(allowed_one(&mut budget, ip(1), START), 30);
     assert_eq!(allowed_one(&mut budget, ip(1), START + 1999), 0);
     assert_eq!(allowed_one(&mut budget, ip(1), START + 2000), 1);
@@ -37,20 +42,31 @@ fn a_stranger_gets_thirty_at_once_and_thirty_a_minute() {
 
 #[test]
 fn who_answered_gets_more_for_an_hour() {
-    let mut budget = Budget::default();
+    let mut budget = budget();
     assert_eq!(allowed_one(&mut budget, ip(1), START), 30);
     budget.answered(ip(1), START);
-    // Its bucket was empty, and fills as fast as that of a known one.
-    assert_eq!(allowed_one(&mut budget, ip(1), START), 0);
+    // What it took as a stranger is taken, and comes back as fast as that of a
+    // known one.
+    assert_eq!(allowed_one(&mut budget, ip(1), START), 220);
     assert_eq!(allowed_one(&mut budget, ip(1), START + SECOND), 100);
+    budget.answered(ip(1), START + SECOND);
+    assert_eq!(allowed_one(&mut budget, ip(1), START + SECOND), 0);
     assert_eq!(allowed_one(&mut budget, ip(1), START + MINUTE), 250);
     let later = START + KNOWN_FOR + 2 * SECOND;
     assert_eq!(allowed_one(&mut budget, ip(1), later), 30);
 }
 
 #[test]
+fn one_query_of_a_stranger_counts_as_one_when_it_is_known() {
+    let mut budget = budget();
+    assert!(budget.may_answer(ip(1), START));
+    budget.answered(ip(1), START);
+    assert_eq!(allowed_one(&mut budget, ip(1), START), 249);
+}
+
+#[test]
 fn strangers_together_leave_room_for_who_is_known() {
-    let mut budget = Budget::default();
+    let mut budget = budget();
     budget.answered(ip(1), START);
     let strangers = || (1000..100_000).map(ip);
     assert_eq!(allowed(&mut budget, strangers(), START), 2000);
@@ -60,7 +76,7 @@ fn strangers_together_leave_room_for_who_is_known() {
 
 #[test]
 fn everybody_together_is_bounded() {
-    let mut budget = Budget::default();
+    let mut budget = budget();
     (0..100).for_each(|at| budget.answered(ip(at), START));
     let all = || (0..100).flat_map(|at| std::iter::repeat_n(ip(at), 300));
     assert_eq!(allowed(&mut budget, all(), START), 5000);
@@ -69,8 +85,8 @@ fn everybody_together_is_bounded() {
 
 #[test]
 fn an_ipv6_network_is_one() {
-    let mut budget = Budget::default();
-    let addr = |host| IpAddr::from(Ipv6Addr::new(0x2a01, 1, 2, 3, 0, 0, 0, host));
+    let mut budget = budget();
+    let addr = |host| IpAddr::from(Ipv6Addr::new(0x2a01, 1, 2, host, 0, 0, 0, host));
     assert_eq!(allowed(&mut budget, (0..1000).map(addr), START), 30);
     let mapped = IpAddr::from(Ipv4Addr::new(1, 2, 3, 4).to_ipv6_mapped());
     assert_eq!(allowed_one(&mut budget, mapped, START), 30);
@@ -82,7 +98,7 @@ fn an_ipv6_network_is_one() {
 
 #[test]
 fn a_forged_flood_gives_nobody_a_fresh_budget() {
-    let mut budget = Budget::default();
+    let mut budget = budget();
     let victim = ip(7);
     let (mut at_victim, mut at_all) = (0, 0);
     let seconds = 120;
@@ -106,7 +122,7 @@ fn a_forged_flood_gives_nobody_a_fresh_budget() {
 
 #[test]
 fn a_clock_set_back_does_not_silence_the_node() {
-    let mut budget = Budget::default();
+    let mut budget = budget();
     assert_eq!(allowed_one(&mut budget, ip(1), START), 30);
     let before = START - 60 * MINUTE;
     assert_eq!(allowed_one(&mut budget, ip(1), before), 0);
@@ -117,35 +133,84 @@ fn a_clock_set_back_does_not_silence_the_node() {
 }
 
 #[test]
-fn who_asked_is_remembered_for_ten_minutes() {
-    let mut budget = Budget::default();
+fn who_asked_is_remembered_for_five_minutes_and_at_most_ten() {
+    let mut budget = budget();
     let addr = |port| SocketAddr::new(ip(1), port);
-    budget.note_query(addr(1), START);
-    assert!(budget.asked_recently(&addr(1), START + OPEN_FOR));
-    assert!(!budget.asked_recently(&addr(1), START + OPEN_FOR + 2 * SECOND));
-    assert!(!budget.asked_recently(&addr(2), START));
-    // The clock was set back: better too careful.
-    assert!(budget.asked_recently(&addr(1), START - MINUTE));
+    for at in (0..4 * TURN).step_by(7000) {
+        let (port, now) = (u16::try_from(at / 1000).unwrap(), START + at);
+        budget.note_query(addr(port), now);
+        assert!(budget.asked_recently(&addr(port), now));
+        let earlier = |age: Millis| addr(u16::try_from((at - age) / 1000).unwrap());
+        if at >= TURN {
+            assert!(budget.asked_recently(&earlier(TURN / 7000 * 7000), now));
+        }
+        if at > 2 * TURN + 7000 {
+            assert!(!budget.asked_recently(&earlier(2 * TURN + 7000), now));
+        }
+    }
+    assert!(!budget.asked_recently(&addr(60_000), START + 4 * TURN));
+    let idle = START + 6 * TURN;
+    assert!((0..60_000).all(|port| !budget.asked_recently(&addr(port), idle)));
 }
 
 #[test]
-fn where_who_asked_was_forgotten_everybody_may_have() {
-    let mut budget = Budget::default();
+fn a_clock_set_back_forgets_nobody_who_just_asked() {
+    let mut budget = budget();
+    let addr = SocketAddr::new(ip(1), 1);
+    budget.note_query(addr, START);
+    assert!(budget.asked_recently(&addr, START - MINUTE));
+    assert!(!budget.asked_recently(&addr, START - 60 * MINUTE));
+    budget.note_query(addr, START - 60 * MINUTE);
+    assert!(budget.asked_recently(&addr, START - 60 * MINUTE));
+    assert!(!budget.asked_recently(&addr, START - 50 * MINUTE));
+}
+
+/// Of 10,000 addresses that never asked, how many seem to have, ten minutes into
+/// a flood of forged queries.
+fn confused(per_second: u32) -> usize {
+    let mut budget = budget();
+    assert_eq!(budget.asked.bytes(), 0);
     let addr = |bits| SocketAddr::new(ip(bits), 9);
-    for at in 0..20_000 {
-        budget.note_query(addr(at), START + Millis::from(at) * 10);
-        assert!(budget.asked.len() <= REMEMBERED);
+    for at in 0..per_second * 598 {
+        let now = START + Millis::from(at) * SECOND / Millis::from(per_second);
+        budget.note_query(addr(at), now);
     }
-    let end = START + 200 * SECOND;
-    assert!((0..20_000).all(|at| budget.asked_recently(&addr(at), end)));
-    assert!(budget.asked_recently(&addr(77_777), end));
-    let later = end + OPEN_FOR + 2 * SECOND;
-    assert!(!budget.asked_recently(&addr(77_777), later));
+    assert!(budget.asked.bytes() <= 64 * 1024);
+    let others = (1 << 31..(1 << 31) + 10_000).map(addr);
+    let end = START + 598 * SECOND;
+    others.filter(|it| budget.asked_recently(it, end)).count()
+}
+
+#[test]
+fn a_forged_flood_does_not_make_everybody_seem_to_have_asked() {
+    // More than the 4,096 addresses in ten minutes that could be listed.
+    assert!(confused(7) < 20);
+    assert!(confused(50) < 400);
+    // As fast as strangers are answered at all: a newcomer's chance is slim at
+    // each try, and there is one.
+    assert!((6000..8000).contains(&confused(500)));
+}
+
+#[test]
+fn who_seems_to_have_asked_is_another_one_in_each_turn() {
+    let mut budget = budget();
+    let addr = |bits| SocketAddr::new(ip(bits), 9);
+    // The same addresses again and again.
+    let flood = |budget: &mut Budget, now| {
+        (0..100_000).for_each(|at| budget.note_query(addr(at), now));
+    };
+    let mut confused: Vec<SocketAddr> = (1 << 31..(1 << 31) + 1000).map(addr).collect();
+    for turn in 0..8 {
+        let now = START + turn * 2 * TURN;
+        flood(&mut budget, now);
+        confused.retain(|it| budget.asked_recently(it, now));
+    }
+    assert!(confused.len() < 10, "{}", confused.len());
 }
 
 #[test]
 fn many_that_answer_are_bounded() {
-    let mut budget = Budget::default();
+    let mut budget = budget();
     for at in 0..50_000 {
         budget.answered(ip(at), START + Millis::from(at));
         assert!(budget.answered.len() <= REMEMBERED);
@@ -157,7 +222,7 @@ fn many_that_answer_are_bounded() {
 
 #[test]
 fn an_idle_budget_is_small() {
-    let mut budget = Budget::default();
+    let mut budget = budget();
     // A stranger a second, for hours.
     for at in 0..10_000 {
         assert!(budget.may_answer(ip(at), START + Millis::from(at) * SECOND));
@@ -190,7 +255,7 @@ struct Textbook {
 proptest! {
     #[test]
     fn a_stranger_is_treated_as_by_the_textbook(steps in steps()) {
-        let mut budget = Budget::default();
+        let mut budget = budget();
         let mut now = START;
         let mut buckets: Vec<_> = (0..8).map(|_| Textbook { tokens: 30.0, at: now }).collect();
         let mut answered = [false; 8];

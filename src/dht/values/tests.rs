@@ -87,7 +87,7 @@ fn storing_again_renews() {
 fn an_ipv6_network_is_one_publisher() {
     let mut values = small();
     for host in 0..20 {
-        let ip = [0x2a01, 1, 2, 3, 0, 0, 0, host].into();
+        let ip = [0x2a01, 1, 2, host, 0, 0, 0, host].into();
         values.store(key(1), value(host.into()), ip, EXPIRE);
     }
     values.store(key(1), value(99), ip(1), EXPIRE);
