@@ -165,7 +165,6 @@ async fn open_overlay(
         min_ping_interval: millis(dht.min_ping_interval),
         bucket_staleness: millis(dht.bucket_staleness),
         key_expire: millis(dht.key_expire),
-        key_refresh: millis(dht.key_refresh),
         krpc_timeout: millis(dht.krpc_timeout),
         krpc_initial_delay: millis(dht.krpc_initial_delay),
         allow_private: peer.allow_private,

@@ -3,7 +3,7 @@
 //! meets many more, and starts the next lookup, and the same one hours later,
 //! from those.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::contact::{Contact, Family};
 use super::id::{Distance, NodeId};
@@ -17,6 +17,9 @@ const KEPT: usize = 768;
 /// starts where the value is.
 const FRESH: Millis = 165 * 60 * 1000;
 
+/// Who: a node of both families is two acquaintances.
+type Who = (NodeId, Family);
+
 #[derive(Debug, Clone, Copy)]
 struct Met {
     contact: Contact,
@@ -26,30 +29,35 @@ struct Met {
 /// The nodes met.
 #[derive(Debug, Default)]
 pub struct Acquaintances {
-    met: HashMap<(NodeId, Family), Met>,
+    met: HashMap<Who, Met>,
+    /// The same, the oldest first.
+    by_time: BTreeSet<(Millis, Who)>,
 }
 
 impl Acquaintances {
     /// A node answered, and can be reached.
     pub fn answered(&mut self, contact: Contact, now: Millis) {
+        let who = key(&contact);
         let met = Met { contact, at: now };
-        if self.met.insert(key(&contact), met).is_none() && self.met.len() > KEPT {
-            let oldest = self.met.values().min_by_key(|met| (met.at, met.contact.id));
-            if let Some(oldest) = oldest.map(|met| key(&met.contact)) {
-                self.met.remove(&oldest);
-            }
+        if let Some(before) = self.met.insert(who, met) {
+            self.by_time.remove(&(before.at, who));
+        }
+        self.by_time.insert((now, who));
+        if self.met.len() > KEPT
+            && let Some((_, oldest)) = self.by_time.pop_first()
+        {
+            self.met.remove(&oldest);
         }
     }
 
     /// A node did not answer.
     pub fn forget(&mut self, contact: &Contact) {
-        let key = key(contact);
-        if self
-            .met
-            .get(&key)
-            .is_some_and(|met| met.contact == *contact)
+        let who = key(contact);
+        if let Some(met) = self.met.get(&who)
+            && met.contact == *contact
         {
-            self.met.remove(&key);
+            self.by_time.remove(&(met.at, who));
+            self.met.remove(&who);
         }
     }
 
@@ -71,12 +79,14 @@ impl Acquaintances {
     }
 }
 
-fn key(contact: &Contact) -> (NodeId, Family) {
+fn key(contact: &Contact) -> Who {
     (contact.id, contact.family())
 }
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn node(number: u16) -> Contact {
@@ -102,5 +112,25 @@ mod tests {
         met.forget(&best[0]);
         assert_eq!(met.closest(&NodeId([0; 20]), 1, 2000), best[1..2]);
         assert_eq!(met.closest(&NodeId([0; 20]), 1, 2000 + FRESH), []);
+    }
+
+    proptest! {
+        #[test]
+        fn the_order_of_time_has_them_all(
+            steps in proptest::collection::vec((0..900_u16, 0..5_i64, any::<bool>()), 0..3000)
+        ) {
+            let (mut met, mut now) = (Acquaintances::default(), 0);
+            for (number, passed, is_gone) in steps {
+                now += passed;
+                if is_gone && number % 4 == 0 {
+                    met.forget(&node(number));
+                } else {
+                    met.answered(node(number), now);
+                }
+            }
+            prop_assert!(met.met.len() <= KEPT);
+            let order = met.met.iter().map(|(who, met)| (met.at, *who)).collect();
+            prop_assert_eq!(met.by_time, order);
+        }
     }
 }

@@ -56,8 +56,6 @@ pub struct Settings {
     pub bucket_staleness: Millis,
     /// Values are kept for so long.
     pub key_expire: Millis,
-    /// Publishers store again after so long.
-    pub key_refresh: Millis,
     /// A query fails after so long.
     pub krpc_timeout: Millis,
     /// A query is sent again after so long, and after three times as long.
@@ -77,7 +75,6 @@ impl Default for Settings {
             min_ping_interval: 15 * MINUTE,
             bucket_staleness: 60 * MINUTE,
             key_expire: 180 * MINUTE,
-            key_refresh: 150 * MINUTE,
             krpc_timeout: 9000,
             krpc_initial_delay: 2000,
             allow_private: false,
@@ -344,7 +341,11 @@ impl Engine {
 
     /// What this node keeps itself is found, too.
     fn tell_own_values(&mut self, action: ActionId, key: &Key, now: Millis) {
-        let kept: Vec<_> = self.values.get(key, now).map(<[u8]>::to_vec).collect();
+        let kept: Vec<_> = self
+            .values
+            .get(key, now)
+            .map(|value| value.to_vec())
+            .collect();
         if kept.is_empty() {
             return;
         }

@@ -11,6 +11,7 @@ mod shape;
 mod write;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 pub use read::decode;
 pub use write::{error, query, reply, store_fits};
@@ -181,7 +182,7 @@ pub enum Reply {
     /// To [`Query::GetValue`].
     GetValue {
         /// As many as there are; what does not fit is left out.
-        values: Vec<Vec<u8>>,
+        values: Vec<Arc<[u8]>>,
     },
     /// To [`Query::StoreValue`].
     StoreValue,

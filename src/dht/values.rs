@@ -181,7 +181,7 @@ impl Values {
     }
 
     /// The values of a key, each once.
-    pub fn get(&self, key: &Key, now: Millis) -> impl Iterator<Item = &[u8]> {
+    pub fn get(&self, key: &Key, now: Millis) -> impl Iterator<Item = &Arc<[u8]>> {
         self.claims.values_of(key, now)
     }
 

@@ -123,7 +123,7 @@ impl Liar {
                 num: 1000,
             },
             Query::GetValue { .. } => Reply::GetValue {
-                values: (0..40).map(|_| dice.bytes::<20>().to_vec()).collect(),
+                values: (0..40).map(|_| dice.bytes::<20>().into()).collect(),
             },
             Query::StoreValue { .. } => Reply::StoreValue,
         };

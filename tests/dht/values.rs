@@ -87,6 +87,21 @@ fn a_key_with_more_values_than_fit_into_a_packet() {
     // Nine fit, and each of the holders chooses for itself.
     assert!(distinct.len() >= 20, "{}", distinct.len());
     assert!((1300..=1472).contains(&village.network.meter.longest));
+
+    // Who wants three gets three by chance.
+    let (by_hand, holder) = (village.asker(Kind::OPEN), found.closest[0].addr);
+    let mut told = BTreeSet::new();
+    for _ in 0..10 {
+        let answer = village.ask(by_hand, holder, &Query::GetValue { key, num: 3 });
+        let values: BTreeSet<_> = answer.unwrap().values.unwrap().into_iter().collect();
+        assert_eq!(values.len(), 3);
+        told.extend(values);
+    }
+    assert!(
+        told.len() >= 15 && told.is_subset(&published),
+        "{}",
+        told.len()
+    );
 }
 
 #[test]

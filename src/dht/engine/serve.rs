@@ -1,6 +1,7 @@
 //! Answering what others ask.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use rand::seq::SliceRandom;
 
@@ -82,9 +83,8 @@ impl Engine {
     }
 
     /// As many values as were asked for, by chance; 0 asks for all.
-    fn some_values(&mut self, key: &Key, num: u32, now: Millis) -> Vec<Vec<u8>> {
-        let kept = self.values.get(key, now);
-        let mut values: Vec<_> = kept.map(<[u8]>::to_vec).collect();
+    fn some_values(&mut self, key: &Key, num: u32, now: Millis) -> Vec<Arc<[u8]>> {
+        let mut values: Vec<_> = self.values.get(key, now).cloned().collect();
         let wanted = usize::try_from(num).unwrap_or(usize::MAX);
         if (1..values.len()).contains(&wanted) {
             values.shuffle(&mut self.rng);

@@ -1,6 +1,7 @@
 mod properties;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use rand::SeedableRng;
 use rand::rngs::StdRng;
@@ -170,7 +171,7 @@ fn responses_have_these_bytes() {
         ),
         (
             Reply::GetValue {
-                values: vec![b"one".to_vec(), Vec::new()],
+                values: vec![Arc::from(*b"one"), Arc::default()],
             },
             false,
             b"d1:rd2:id20:abcdefghij01234567896:valuesl3:one0:ee\
@@ -468,7 +469,7 @@ fn sixty_four_pieces_fit_both_packets() {
     };
     let query_len = |value: &[u8]| framed(query(&T, &OWN, &store(Vec::new())).unwrap(), value);
     let response_len = |value: &[u8]| {
-        let values = vec![Vec::new()];
+        let values = vec![Arc::default()];
         framed(
             reply(&T, &OWN, &Reply::GetValue { values }, false, &mut rng()),
             value,
@@ -532,7 +533,7 @@ fn what_could_only_be_too_long_becomes_an_error() {
         assert_eq!(decode(&packet), Some(Incoming::Error { t: T, code: 206 }));
     }
     let huge = Reply::GetValue {
-        values: vec![vec![0; 5000], b"small".to_vec()],
+        values: vec![Arc::from([0; 5000]), Arc::from(*b"small")],
     };
     let packet = reply(&T, &OWN, &huge, false, &mut rng());
     assert_eq!(answer(&packet).values, Some(vec![b"small".to_vec()]));
@@ -551,7 +552,7 @@ fn exactly_as_much_as_a_packet_holds_is_allowed() {
     let room = MAX_PACKET - frame - "1000:".len();
     for (len, taken) in [(room, 1), (room + 1, 0)] {
         let given = Reply::GetValue {
-            values: vec![vec![b'v'; len]],
+            values: vec![vec![b'v'; len].into()],
         };
         let packet = reply(&T, &OWN, &given, false, &mut rng());
         assert_eq!(answer(&packet).values.unwrap().len(), taken);
@@ -561,7 +562,7 @@ fn exactly_as_much_as_a_packet_holds_is_allowed() {
 
 #[test]
 fn each_value_has_its_chance() {
-    let values: Vec<_> = (0..200_u8).map(|value| vec![value; 20]).collect();
+    let values = (0..200_u8).map(|value| Arc::from([value; 20])).collect();
     let given = Reply::GetValue { values };
     let mut times = HashMap::<Vec<u8>, u32>::new();
     let mut rng = rng();

@@ -1,5 +1,7 @@
 //! Packets that go out.
 
+use std::sync::Arc;
+
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use serde::ser::{Serialize, SerializeSeq, Serializer};
@@ -113,7 +115,7 @@ pub fn reply(
 }
 
 /// As many of the values as one `get_value` response holds.
-fn fitting<'a>(values: &'a [Vec<u8>], rng: &mut StdRng) -> Vec<&'a Bytes> {
+fn fitting<'a>(values: &'a [Arc<[u8]>], rng: &mut StdRng) -> Vec<&'a Bytes> {
     let mut chosen: Vec<&Bytes> = values.iter().map(|value| Bytes::new(value)).collect();
     let mut left = MAX_PACKET - GET_VALUE;
     let all: usize = chosen.iter().map(|value| string_len(value.len())).sum();

@@ -109,14 +109,14 @@ impl Claims {
     }
 
     /// The values of a key that are claimed now, each once.
-    pub fn values_of(&self, key: &Key, now: Millis) -> impl Iterator<Item = &[u8]> {
+    pub fn values_of(&self, key: &Key, now: Millis) -> impl Iterator<Item = &Arc<[u8]>> {
         let mut last = 0;
         self.of_key(key).filter_map(move |(_, claim)| {
             let is_new = claim.expires > now && claim.number != last;
             if is_new {
                 last = claim.number;
             }
-            is_new.then_some(&*claim.value)
+            is_new.then_some(&claim.value)
         })
     }
 

@@ -25,7 +25,10 @@ fn value(n: u32) -> Vec<u8> {
 }
 
 fn of_key(values: &Values, n: u8, now: Millis) -> BTreeSet<Vec<u8>> {
-    let all: Vec<_> = values.get(&key(n), now).map(<[u8]>::to_vec).collect();
+    let all: Vec<_> = values
+        .get(&key(n), now)
+        .map(|value| value.to_vec())
+        .collect();
     assert_eq!(all.len(), values.count(&key(n), now) as usize);
     let set: BTreeSet<_> = all.iter().cloned().collect();
     assert_eq!(set.len(), all.len());

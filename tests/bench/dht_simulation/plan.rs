@@ -10,6 +10,9 @@ pub const PROBE_AGE: Millis = 2 * HOUR;
 /// Values that a node announces.
 pub const ANNOUNCEMENTS: usize = 100;
 
+/// After so long it stores them again.
+pub const REFRESH: Millis = 150 * MINUTE;
+
 /// How long a newcomer has been there when it asks.
 pub const FRESH_AGE: Millis = MINUTE;
 

@@ -17,7 +17,7 @@ use aptmesh::dht::engine::{ActionId, Settings};
 use crate::figures::Figures;
 use crate::lookups::Lookup;
 use crate::network::{Conditions, Dice, Fate, HostId, Kind, MINUTE, Map, Message, Network, START};
-use crate::plan::{ANNOUNCEMENTS, FRESH_AGE, FRESH_QUESTIONS, Plan};
+use crate::plan::{ANNOUNCEMENTS, FRESH_AGE, FRESH_QUESTIONS, Plan, REFRESH};
 use crate::probes::Probe;
 use crate::progress::Progress;
 use crate::residents::{Resident, key, value};
@@ -210,9 +210,8 @@ impl Simulation {
         self.network.start(host, &bootstrap);
         self.residents[index] = Resident::new(host, now);
         self.sums.comes(&self.network, index);
-        let refresh = self.network.settings().key_refresh;
         for number in 0..ANNOUNCEMENTS {
-            let due = self.any_time(now + MINUTE / 2, now + refresh);
+            let due = self.any_time(now + MINUTE / 2, now + REFRESH);
             self.residents[index].due.push(Reverse((due, number as u8)));
         }
         self.plan_announcement(place);

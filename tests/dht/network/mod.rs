@@ -104,10 +104,6 @@ impl Network {
         self.now
     }
 
-    pub const fn settings(&self) -> &Settings {
-        &self.settings
-    }
-
     /// For the packets that are sent from now on.
     pub const fn set_conditions(&mut self, conditions: Conditions) {
         self.conditions = conditions;

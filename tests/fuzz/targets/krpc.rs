@@ -57,6 +57,7 @@ fn check(t: TransactionId, read: &Answer) {
         assert_eq!((answer.nodes, answer.num), (nodes, Some(num)));
     }
     if let Some(values) = read.values.clone() {
+        let values = values.into_iter().map(Into::into).collect();
         let answer = written(t, read.id, &Reply::GetValue { values }).unwrap();
         assert_eq!(answer.values, read.values);
     }

@@ -1,3 +1,5 @@
+use std::sync::Arc;
+
 use proptest::collection::vec;
 use proptest::prelude::*;
 use rand::SeedableRng;
@@ -35,7 +37,9 @@ fn replies() -> impl Strategy<Value = Reply> {
         }),
         (contacts(), any::<[u8; 20]>()).prop_map(|(nodes, token)| Reply::FindNode { nodes, token }),
         (contacts(), any::<u32>()).prop_map(|(nodes, num)| Reply::FindValue { nodes, num }),
-        vec(vec(any::<u8>(), 0..300), 0..40).prop_map(|values| Reply::GetValue { values }),
+        vec(vec(any::<u8>(), 0..300), 0..40).prop_map(|values| Reply::GetValue {
+            values: values.into_iter().map(Arc::from).collect(),
+        }),
     ]
 }
 
@@ -89,7 +93,8 @@ proptest! {
                 prop_assert_eq!(answer.nodes, sorted(&nodes));
                 prop_assert_eq!(answer.num, Some(num));
             }
-            Reply::GetValue { mut values } => {
+            Reply::GetValue { values } => {
+                let mut values: Vec<_> = values.iter().map(|value| value.to_vec()).collect();
                 let weight = |value: &[u8]| format!("{}:", value.len()).len() + value.len();
                 let all: usize = values.iter().map(|value| weight(value)).sum();
                 let frame = reply(&t, &NodeId(id), &Reply::GetValue { values: Vec::new() }, false, &mut rng).len();

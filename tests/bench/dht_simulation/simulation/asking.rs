@@ -10,7 +10,7 @@ use aptmesh::dht::id::NodeId;
 use super::{Duty, Purpose, Simulation};
 use crate::lookups::{Asker, Lookup};
 use crate::network::{Happening, HostId, Reach, START};
-use crate::plan::{ANNOUNCEMENTS, PROBE_AGE, SETTLED_AGE};
+use crate::plan::{ANNOUNCEMENTS, PROBE_AGE, REFRESH, SETTLED_AGE};
 use crate::probes::Probe;
 use crate::residents::{key, value};
 
@@ -105,12 +105,11 @@ impl Simulation {
     fn stored(&mut self, host: HostId, action: ActionId, nodes: usize, at: Millis) {
         match self.purposes.remove(&(host, action)) {
             Some(Purpose::Announcement { place, number }) => {
-                let refresh = self.network.settings().key_refresh;
                 let resident = &mut self.residents[place as usize];
                 if nodes > 0 {
                     resident.stored(number);
                 }
-                let next = next_time(at, refresh, &mut self.rng);
+                let next = next_time(at, REFRESH, &mut self.rng);
                 let was_first = resident.due.peek().copied();
                 resident.due.push(Reverse((next, number)));
                 // The duty that is planned is for the earliest; it stays that unless there was none.
