@@ -156,6 +156,8 @@ async fn open_overlay(
         return Ok(None);
     }
     let saved = core.db.load_dht(core.now()).await?;
+    let failed = |error| StartError::Dht(config.dht.listen, error);
+    let socket = listen_for_dht(config.dht.listen).map_err(failed)?;
     let (dht, peer) = (&config.dht, &config.peer);
     let settings = Settings {
         k: dht.k,
@@ -168,6 +170,7 @@ async fn open_overlay(
         krpc_timeout: millis(dht.krpc_timeout),
         krpc_initial_delay: millis(dht.krpc_initial_delay),
         allow_private: peer.allow_private,
+        families: overlay::families(&socket).map_err(failed)?,
     };
     let contact = match peer.advertise {
         Advertise::Address(address) => Contact::Fixed(address),
@@ -176,8 +179,6 @@ async fn open_overlay(
         },
     };
     let engine = Engine::new(NodeId(node_id), settings, saved, rand::random(), core.now());
-    let failed = |error| StartError::Dht(dht.listen, error);
-    let socket = listen_for_dht(dht.listen).map_err(failed)?;
     let overlay = Overlay::open(socket, contact, core.now(), engine).map_err(failed)?;
     tracing::info!(address = %overlay.address(), "the DHT is reached");
     Ok(Some(overlay))

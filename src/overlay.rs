@@ -130,6 +130,18 @@ fn bound(address: SocketAddr) -> io::Result<UdpSocket> {
     UdpSocket::from_std(socket.into())
 }
 
+/// What a socket of [`listen`] sends to.
+///
+/// # Errors
+/// Where the socket does not know its address.
+pub fn families(socket: &UdpSocket) -> io::Result<Vec<Family>> {
+    Ok(match socket.local_addr()?.ip() {
+        IpAddr::V4(_) => vec![Family::V4],
+        IpAddr::V6(ip) if ip.is_unspecified() => vec![Family::V4, Family::V6],
+        IpAddr::V6(_) => vec![Family::V6],
+    })
+}
+
 impl Overlay {
     /// Takes the place of an engine that was made `now`; [`Overlay::run`] brings
     /// it to life.
@@ -280,7 +292,11 @@ impl Overlay {
 
     fn warn_of_private(&self, addresses: &[SocketAddr]) {
         for address in addresses {
-            if !self.state().engine.may_know(address) {
+            let is_private = {
+                let engine = &self.state().engine;
+                engine.sends_to(address) && !engine.may_know(address)
+            };
+            if is_private {
                 tracing::warn!(
                     %address,
                     "this node for bootstrapping has an address that does not count: set peer.allow_private = true where nodes are on a private network"

@@ -19,7 +19,7 @@ use self::upkeep::Upkeep;
 use super::acquaintances::Acquaintances;
 use super::actions::{Crowd, Outcome, Task};
 use super::budget::Budget;
-use super::contact::{Contact, Family};
+use super::contact::{Contact, Family, usable};
 use super::external::External;
 use super::id::{Key, NodeId};
 use super::network_size::NetworkSize;
@@ -62,6 +62,14 @@ pub struct Settings {
     pub krpc_initial_delay: Millis,
     /// Whether private addresses enter routing table and values.
     pub allow_private: bool,
+    /// What our socket sends to; nodes of another family are not known.
+    pub families: Vec<Family>,
+}
+
+impl Settings {
+    fn may_know(&self, addr: &SocketAddr) -> bool {
+        self.families.contains(&Family::of(addr)) && usable(addr, self.allow_private)
+    }
 }
 
 impl Default for Settings {
@@ -78,6 +86,7 @@ impl Default for Settings {
             krpc_timeout: 9000,
             krpc_initial_delay: 2000,
             allow_private: false,
+            families: vec![Family::V4, Family::V6],
         }
     }
 }
@@ -226,8 +235,10 @@ impl Engine {
         let mut tables = [table(), table()];
         for node in saved.nodes {
             let family = Family::of(&node.contact.addr);
-            if super::contact::usable(&node.contact.addr, settings.allow_private) {
+            if settings.may_know(&node.contact.addr) {
                 tables[family as usize].restore(node);
+            } else {
+                tables[family as usize].refuse(node.contact.id);
             }
         }
         let mut values = Values::default();
@@ -513,7 +524,13 @@ impl Engine {
     /// Whether a node at this address may be known.
     #[must_use]
     pub fn may_know(&self, addr: &SocketAddr) -> bool {
-        super::contact::usable(addr, self.settings.allow_private)
+        self.settings.may_know(addr)
+    }
+
+    /// Whether our socket sends to addresses of this family.
+    #[must_use]
+    pub fn sends_to(&self, addr: &SocketAddr) -> bool {
+        self.settings.families.contains(&Family::of(addr))
     }
 
     /// How the node is.

@@ -7,6 +7,7 @@
 //! twice, waiting ones included.
 
 mod bucket;
+mod lost;
 mod nearness;
 mod neighbourhood;
 mod places;
@@ -17,6 +18,7 @@ mod tests;
 use rand::rngs::StdRng;
 
 use self::bucket::{Bucket, Entry, Waiting};
+use self::lost::Lost;
 use self::nearness::level;
 pub(in crate::dht) use self::neighbourhood::Neighbourhood;
 use self::prints::Prints;
@@ -107,6 +109,8 @@ pub struct RoutingTable {
     prints: Prints,
     /// Deleted, and their rows not yet.
     gone: Vec<NodeId>,
+    /// Deleted, and their rows stay.
+    lost: Lost,
     /// No node has to be pinged earlier.
     due_at: Millis,
     /// The latest time that we were told.
@@ -124,6 +128,7 @@ impl RoutingTable {
             buckets: vec![Bucket::new(now)],
             prints: Prints::default(),
             gone: Vec::new(),
+            lost: Lost::default(),
             due_at: Millis::MAX,
             latest: now,
         }
@@ -136,14 +141,18 @@ impl RoutingTable {
         let is_known = self.get(&id).is_some();
         let has_addr = |bucket: &Bucket| bucket.all_addrs().any(|it| *it == addr);
         if is_known || id == self.own || self.buckets.iter().any(has_addr) {
-            if !is_known {
-                self.gone.push(id);
-            }
-            return;
+            return self.refuse(id);
         }
         let index = self.index_of(&id);
         self.buckets[index].stop_waiting(&id);
         if self.enter(Entry::restored(node)) != Entered::Added {
+            self.gone.push(id);
+        }
+    }
+
+    /// Refuses a row of an earlier run: it comes back as [`NodeChange::Gone`].
+    pub fn refuse(&mut self, id: NodeId) {
+        if self.get(&id).is_none() {
             self.gone.push(id);
         }
     }

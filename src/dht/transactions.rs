@@ -44,7 +44,15 @@ pub struct Asked {
     /// The packet.
     pub packet: Vec<u8>,
     sendings: u8,
-    is_stalled: bool,
+    lateness: Lateness,
+}
+
+/// How late an answer is, as far as the task was told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Lateness {
+    OnTime,
+    Stalled,
+    Overdue,
 }
 
 impl Asked {
@@ -52,6 +60,18 @@ impl Asked {
     #[must_use]
     pub fn who(&self) -> Option<Contact> {
         self.id.map(|id| Contact::new(id, self.to))
+    }
+
+    /// The answer is later than the task was told.
+    fn later(&mut self) -> Option<Due> {
+        let (task, who, method) = (self.task, self.who(), self.method);
+        let (lateness, due) = match self.lateness {
+            Lateness::OnTime => (Lateness::Stalled, Due::Stalled { task, who, method }),
+            Lateness::Stalled => (Lateness::Overdue, Due::Overdue { task, who, method }),
+            Lateness::Overdue => return None,
+        };
+        self.lateness = lateness;
+        Some(due)
     }
 }
 
@@ -62,6 +82,16 @@ pub enum Due {
     Again(SocketAddr, Vec<u8>),
     /// This task's query to that node stalls.
     Stalled {
+        /// For whom it was asked.
+        task: u64,
+        /// Who was asked.
+        who: Option<Contact>,
+        /// What was asked.
+        method: Method,
+    },
+    /// This task's query to that node has stalled for long: the second sending
+    /// was not answered either.
+    Overdue {
         /// For whom it was asked.
         task: u64,
         /// Who was asked.
@@ -114,7 +144,7 @@ impl Transactions {
             sent: now,
             packet,
             sendings: 1,
-            is_stalled: false,
+            lateness: Lateness::OnTime,
         };
         let due = self.next_due(&asked);
         self.open.insert(t, asked);
@@ -128,12 +158,17 @@ impl Transactions {
             2 => delay * 3,
             _ => timeout,
         };
-        let stall = if asked.is_stalled {
-            Millis::MAX
-        } else {
-            self.round_trips.stall
-        };
-        asked.sent + again.min(timeout).min(stall)
+        asked.sent + again.min(timeout).min(self.next_lateness(asked))
+    }
+
+    /// After so long the answer is later than the task was told.
+    fn next_lateness(&self, asked: &Asked) -> Millis {
+        let Patience { delay, timeout } = self.patience;
+        match asked.lateness {
+            Lateness::OnTime => self.round_trips.stall,
+            Lateness::Stalled => (delay + delay / 2).max(self.round_trips.stall),
+            Lateness::Overdue => timeout,
+        }
     }
 
     /// An answer came. The query that it answers, if it came from where that
@@ -158,20 +193,18 @@ impl Transactions {
                 return None;
             }
             self.due.pop();
-            let Some(asked) = self.open.get_mut(&t) else {
+            let Some(asked) = self.open.get(&t) else {
                 continue;
             };
             if due >= asked.sent + self.patience.timeout {
                 return self.open.remove(&t).map(Due::Failed);
             }
-            let stall = asked.sent + self.round_trips.stall;
-            let result = if !asked.is_stalled && now >= stall {
-                asked.is_stalled = true;
-                Some(Due::Stalled {
-                    task: asked.task,
-                    who: asked.who(),
-                    method: asked.method,
-                })
+            let is_late = now >= asked.sent + self.next_lateness(asked);
+            let Some(asked) = self.open.get_mut(&t) else {
+                continue;
+            };
+            let result = if is_late {
+                asked.later()
             } else if (asked.sendings == 1 && due >= asked.sent + self.patience.delay)
                 || (asked.sendings == 2 && due >= asked.sent + self.patience.delay * 3)
             {

@@ -1,9 +1,18 @@
 //! IPv4, IPv6, and both.
 
-use aptmesh::dht::contact::Family;
-use aptmesh::dht::krpc::Query;
+use std::any::Any;
+use std::net::SocketAddr;
 
-use crate::network::{Families, Kind, MINUTE};
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use aptmesh::dht::contact::{Contact, Family};
+use aptmesh::dht::engine::{Engine, Saved, Settings};
+use aptmesh::dht::id::NodeId;
+use aptmesh::dht::krpc::{self, Incoming, Query, Reply};
+use aptmesh::dht::routing::{Node, NodeChange};
+
+use crate::network::{Air, Families, Fate, Kind, MINUTE, Message, Raw, START};
 use crate::village::{Asker, CALM, Village};
 
 #[test]
@@ -105,4 +114,90 @@ fn a_node_with_both_has_one_place_in_each_network() {
     let (key, publisher) = (village.key(), village.nodes[5]);
     let stored = village.announce(publisher, key, b"of both");
     assert!((5..=16).contains(&stored), "{stored}");
+}
+
+/// Names nodes of IPv6 to everybody.
+struct Tempter {
+    id: NodeId,
+    asked: usize,
+}
+
+impl Raw for Tempter {
+    fn hear(&mut self, from: SocketAddr, packet: &[u8], air: &mut Air) {
+        let Some(Incoming::Query { t, query, .. }) = krpc::decode(packet) else {
+            return;
+        };
+        self.asked += 1;
+        let reply = match query {
+            Query::Join => Reply::Join { seen: from },
+            Query::FindNode { .. } => Reply::FindNode {
+                nodes: (0..8_u8)
+                    .map(|number| {
+                        let addr = format!("[2a01:{number}::1]:9977").parse().unwrap();
+                        Contact::new(NodeId(air.dice.bytes()), addr)
+                    })
+                    .collect(),
+                token: [7; 20],
+            },
+            _ => Reply::Ping,
+        };
+        let mut rng = StdRng::seed_from_u64(1);
+        air.send(from, krpc::reply(&t, &self.id, &reply, true, &mut rng));
+    }
+
+    fn as_any(&mut self) -> &mut dyn Any {
+        self
+    }
+}
+
+#[test]
+fn who_has_no_ipv6_asks_nobody_there() {
+    for families in [Families::V4, Families::Both] {
+        let mut village = Village::new(55, CALM);
+        let tempter = village.network.add(Kind::OPEN);
+        let id = village.network.id(tempter);
+        village.network.start_raw(tempter, Tempter { id, asked: 0 });
+        let host = village.network.add(Kind::OPEN.with(families));
+        let bootstrap = [village.addr(tempter), "[2a01:99::1]:9977".parse().unwrap()];
+        village.network.start(host, &bootstrap);
+        village.network.run_for(10 * MINUTE);
+        assert!(village.network.raw_mut::<Tempter>(tempter).asked > 2);
+        let vain = [Message::FindNode, Message::Join]
+            .map(|message| village.network.meter.count(message, Fate::Nobody).packets);
+        let has_v6 = families == Families::Both;
+        assert_eq!(vain.map(|packets| packets > 0), [has_v6; 2], "{vain:?}");
+    }
+}
+
+#[test]
+fn rows_of_nodes_that_may_not_be_known_any_more_are_deleted() {
+    let node = |number, addr: &str| Node {
+        contact: Contact::new(NodeId([number; 20]), addr.parse().unwrap()),
+        confirmed: true,
+        failures: 0,
+        last_answer: START,
+        last_try: START,
+    };
+    let saved = Saved {
+        nodes: vec![
+            node(1, "192.168.0.1:9977"),
+            node(2, "[2a01::1]:9977"),
+            node(3, "81.7.1.1:9977"),
+        ],
+        ..Saved::default()
+    };
+    let gone = |settings| {
+        let own = NodeId([0xff; 20]);
+        let mut engine = Engine::new(own, settings, saved.clone(), 1, START);
+        engine.take_changes().nodes
+    };
+    let private = (Family::V4, NodeChange::Gone(NodeId([1; 20])));
+    let of_v6 = (Family::V6, NodeChange::Gone(NodeId([2; 20])));
+    assert_eq!(gone(Settings::default()), [private]);
+    let settings = Settings {
+        allow_private: true,
+        families: vec![Family::V4],
+        ..Settings::default()
+    };
+    assert_eq!(gone(settings), [of_v6]);
 }

@@ -77,6 +77,22 @@ fn liars_who_name_each_other() {
 }
 
 #[test]
+fn who_withholds_values_is_waited_for_three_seconds() {
+    let (found, slowest, mut village, _) = among(Vice::Withholds, 74);
+    assert!(found >= 27, "{found} of 30");
+    assert!(slowest <= 5 * SECOND, "{slowest} ms");
+    let mut met = 0;
+    for _ in 0..30 {
+        let (asker, key) = (village.any(), village.key());
+        let answer = village.find(asker, key);
+        assert!(answer.values.is_empty());
+        assert!(answer.complete <= 5 * SECOND, "{} ms", answer.complete);
+        met += usize::from(answer.complete >= 3 * SECOND);
+    }
+    assert!(met > 5, "{met}");
+}
+
+#[test]
 fn ids_that_change() {
     let (found, slowest, mut village, liars) = among(Vice::Changes, 63);
     assert_eq!(found, 30);

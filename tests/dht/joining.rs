@@ -146,6 +146,34 @@ fn who_comes_back_needs_no_bootstrap() {
 }
 
 #[test]
+fn who_starts_again_while_it_is_cut_off_still_knows_whom_to_ask() {
+    let mut village = Village::calm(20, 60);
+    let host = village.nodes[30];
+    village.network.set_side(host, 1);
+    for _ in 0..2 {
+        village.network.run_for(3 * HOUR);
+        let now = village.network.now();
+        assert_eq!(village.network.engine(host).snapshot(now).nodes, 0);
+        village.network.stop(host);
+        village.network.start(host, &[]);
+    }
+    village.network.run_for(HOUR);
+    village.network.stop(host);
+    village.network.set_side(host, 0);
+    village.network.start(host, &[]);
+    village.network.run_for(MINUTE);
+    let now = village.network.now();
+    let nodes = village.network.engine(host).snapshot(now).nodes;
+    assert!(nodes >= 16, "{nodes}");
+    // Others are known again: rows are those of the table.
+    village.network.run_for(2 * HOUR);
+    let now = village.network.now();
+    let nodes = village.network.engine(host).snapshot(now).nodes;
+    let rows = village.network.disk(host).nodes();
+    assert!(rows.abs_diff(nodes) <= 2, "{rows} rows of {nodes} nodes");
+}
+
+#[test]
 fn a_node_that_lost_its_id_takes_its_own_place() {
     let mut village = Village::calm(19, 60);
     let host = village.nodes[30];

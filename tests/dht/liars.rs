@@ -23,6 +23,8 @@ pub enum Vice {
     Overfills,
     /// Names its accomplices and nobody else.
     Conspires,
+    /// Says that it has values, and tells none.
+    Withholds,
     /// Has another id in each answer.
     Changes,
     /// Asks, and never answers.
@@ -88,7 +90,7 @@ fn beside(target: &Key, dice: &mut Dice) -> NodeId {
 
 impl Liar {
     fn nodes(&self, target: &Key, dice: &mut Dice) -> Vec<Contact> {
-        if self.vice == Vice::Conspires {
+        if matches!(self.vice, Vice::Conspires | Vice::Withholds) {
             let mut nodes = self.accomplices.clone();
             nodes.sort_by_key(|contact| contact.id.distance(target));
             nodes.truncate(8);
@@ -129,6 +131,7 @@ impl Liar {
         };
         match self.vice {
             Vice::Silent => None,
+            Vice::Withholds if matches!(query, Query::GetValue { .. }) => None,
             Vice::Garbles => Some(dice.bytes::<300>().to_vec()),
             Vice::Refuses => krpc::error(t, 201, "not today", 1472),
             _ => Some(krpc::reply(t, &id, &reply, false, &mut self.rng)),

@@ -179,6 +179,15 @@ impl Task {
         }
     }
 
+    /// A node has been slower than others for long: whoever asks for values is
+    /// not kept waiting by one that said it had some. If it answers after all
+    /// while the task is there, it is heard.
+    pub fn overdue(&mut self, who: Option<&Contact>, method: Method) {
+        if method == Method::GetValue {
+            self.failed(who, method);
+        }
+    }
+
     /// A node did not answer, or wrongly.
     pub fn failed(&mut self, who: Option<&Contact>, method: Method) {
         if let Self::Single(single) = self {

@@ -233,6 +233,44 @@ fn values_are_asked_for_as_soon_as_a_node_has_some() {
 }
 
 #[test]
+fn who_says_that_it_has_values_and_keeps_them_is_not_waited_for_to_the_end() {
+    let mut crowd = Crowd::new(zero(), K, K);
+    crowd.add(node(10), None);
+    let mut task = Task::find(crowd);
+    task.take_asks();
+    let from = node(10);
+    let mut first = answer(&from, &[]);
+    first.num = Some(1);
+    task.answered(&from, Method::FindValue, &mut first, |_| true);
+    assert_eq!(asked(&task.take_asks()), [10]);
+    task.stalled(Some(&from), Method::GetValue);
+    assert_eq!(task.outcome(), None);
+    task.overdue(Some(&from), Method::GetValue);
+    let closest = vec![from];
+    assert_eq!(task.outcome(), Some(Outcome::Found { values: 0, closest }));
+    // Who is late is heard while the task is there.
+    let mut late = answer(&from, &[]);
+    late.values = Some(vec![b"late".to_vec()]);
+    let new = task.answered(&from, Method::GetValue, &mut late, |_| true);
+    assert_eq!(new, [b"late".to_vec()]);
+}
+
+#[test]
+fn the_search_and_the_store_wait_for_who_is_overdue_where_nobody_answers() {
+    let mut crowd = Crowd::new(zero(), K, K);
+    crowd.add(node(10), None);
+    for mut task in [
+        Task::find(crowd.clone()),
+        Task::announce(crowd.clone(), b"v".to_vec(), 2),
+    ] {
+        let method = task.take_asks()[0].query.method();
+        task.stalled(Some(&node(10)), method);
+        task.overdue(Some(&node(10)), method);
+        assert_eq!(task.outcome(), None);
+    }
+}
+
+#[test]
 fn a_value_is_stored_at_the_closest_and_others_stand_in_for_who_fails() {
     let mut crowd = Crowd::new(zero(), 4, 4);
     for number in [10, 20, 30, 40] {

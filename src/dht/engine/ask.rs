@@ -141,13 +141,19 @@ impl Engine {
                         self.drive(task, now);
                     }
                 }
+                Due::Overdue { task, who, method } => {
+                    if let Some(running) = self.running.get_mut(&task) {
+                        running.task.overdue(who.as_ref(), method);
+                        self.drive(task, now);
+                    }
+                }
                 Due::Failed(asked) => {
                     if let Some(who) = asked.who() {
                         let is_gone = self.tables[who.family() as usize].failed(&who, now);
                         self.acquaintances.forget(&who);
                         // Where nobody answers, the fault may be near us.
                         if is_gone && self.heard < asked.sent {
-                            self.upkeep.lose(who);
+                            self.tables[who.family() as usize].lose(who);
                         }
                         if is_gone && !self.knows_anybody() {
                             self.upkeep.join_soon(now);

@@ -1,6 +1,6 @@
 //! What has to be done from time to time, asked or not.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::net::SocketAddr;
 
 use rand::RngExt;
@@ -26,10 +26,8 @@ const PARTS: u32 = 24;
 /// Addresses of such pings that are remembered.
 const PROBED: usize = 512;
 
-/// Nodes remembered that were given up while nobody answered.
-const LOST: usize = 64;
-
-/// How many of them are asked in an attempt to join.
+/// Of the nodes that were given up while nobody answered, how many are asked in
+/// an attempt to join.
 const LOST_ASKED: usize = 8;
 
 /// Pause after the first attempt to join that found nobody; it doubles.
@@ -62,9 +60,6 @@ pub(super) struct Upkeep {
     /// Whether the neighbourhood was looked at since somebody of an address
     /// family was first known.
     is_settled: [bool; 2],
-    /// Nodes that were given up while nobody answered: when the line is back,
-    /// they may be all that can introduce us.
-    lost: VecDeque<Contact>,
     /// How many bits the next part of the network to look at has in common
     /// with our own, while the network is explored.
     explore: Option<u32>,
@@ -85,7 +80,6 @@ impl Upkeep {
             vote: now,
             votes_asked: 0,
             is_settled: [false; 2],
-            lost: VecDeque::new(),
             explore: None,
             bootstrap: Vec::new(),
             probed: HashMap::new(),
@@ -101,15 +95,6 @@ impl Upkeep {
     pub(super) fn join_soon(&mut self, now: Millis) {
         self.join_pause = JOIN_AGAIN;
         self.join = self.join.min(now + JOIN_AGAIN);
-    }
-
-    /// Remembers a node that was given up while nobody answered.
-    pub(super) fn lose(&mut self, node: Contact) {
-        self.lost.retain(|lost| lost.addr != node.addr);
-        self.lost.push_back(node);
-        if self.lost.len() > LOST {
-            self.lost.pop_front();
-        }
     }
 
     /// Whether this address, which asked, was not pinged lately; it is now.
@@ -140,7 +125,8 @@ fn may_probe(probed: &mut HashMap<SocketAddr, Millis>, addr: SocketAddr, now: Mi
 impl Engine {
     /// Nodes to join the network through, for now and for later.
     pub fn bootstrap(&mut self, addresses: Vec<SocketAddr>, now: Millis) {
-        self.upkeep.bootstrap = addresses.into_iter().map(canonical).collect();
+        let addresses = addresses.into_iter().map(canonical);
+        self.upkeep.bootstrap = addresses.filter(|addr| self.sends_to(addr)).collect();
         self.upkeep.join_pause = JOIN_AGAIN;
         self.join(now);
     }
@@ -186,13 +172,13 @@ impl Engine {
             self.start_own(Task::Single(Single::join(addr, None)), now);
         }
         if is_poor {
-            let lost = self.upkeep.lost.iter().copied();
+            let lost = self.tables.iter().flat_map(RoutingTable::lost).copied();
             for node in lost.sample(&mut self.rng, LOST_ASKED) {
                 let join = Single::join(node.addr, Some(node.id));
                 self.start_own(Task::Single(join), now);
             }
         } else {
-            self.upkeep.lost.clear();
+            self.tables.iter_mut().for_each(RoutingTable::forget_lost);
         }
         if is_poor && known > 0 {
             // The first look around may have met nobody but lost packets.

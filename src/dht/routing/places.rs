@@ -65,6 +65,7 @@ impl RoutingTable {
             self.gone.swap_remove(position);
             entry.has_row = true;
         }
+        entry.has_row |= self.lost.found(&id);
         if !entry.node.is_good() {
             self.due_at = Millis::MIN;
         }

@@ -476,3 +476,39 @@ fn a_table_is_restored_from_its_rows() {
     assert!(changes.iter().all(is_gone));
     assert_eq!(changes.len(), rows.len() + 1 - small.len());
 }
+
+#[test]
+fn rows_of_the_lost_stay_until_others_are_known() {
+    let (mut table, nth) = (table(), |n: u8| contact((n % 10).into(), n));
+    for n in 0..40 {
+        table.answered(nth(n), true, START);
+    }
+    assert_eq!(table.take_changes().len(), 40);
+    let lose = |table: &mut RoutingTable, n: u8| {
+        while !table.failed(&nth(n), START) {}
+        table.lose(nth(n));
+    };
+    lose(&mut table, 0);
+    lose(&mut table, 1);
+    assert_eq!(table.lost().count(), 2);
+    assert!(table.take_changes().is_empty());
+    // Who is found again has its row, which goes when it does.
+    table.answered(nth(0), true, START);
+    assert_eq!(table.lost().count(), 1);
+    table.remove(&nth(0));
+    assert_eq!(table.take_changes(), [NodeChange::Gone(nth(0).id)]);
+    // Not more than so many.
+    (2..40).for_each(|n| lose(&mut table, n));
+    assert_eq!(table.lost().count(), lost::LOST);
+    let changes = table.take_changes();
+    let all_gone = |changes: &[NodeChange]| {
+        let is_gone = |change: &NodeChange| matches!(change, NodeChange::Gone(_));
+        changes.iter().all(is_gone)
+    };
+    assert_eq!(changes.len(), 39 - lost::LOST);
+    assert!(all_gone(&changes));
+    table.forget_lost();
+    let changes = table.take_changes();
+    assert_eq!(changes.len(), lost::LOST);
+    assert!(all_gone(&changes));
+}

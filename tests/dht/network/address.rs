@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use aptmesh::dht::contact::usable;
+use aptmesh::dht::contact::{Family, usable};
 
 use super::dice::{Dice, mix};
 
@@ -97,6 +97,10 @@ impl Addresses {
             SocketAddr::V4(_) => self.v4,
             SocketAddr::V6(_) => self.v6,
         }
+    }
+
+    pub fn families(&self) -> impl Iterator<Item = Family> {
+        self.all().map(|addr| Family::of(&addr))
     }
 
     pub fn all(&self) -> impl Iterator<Item = SocketAddr> {

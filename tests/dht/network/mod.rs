@@ -149,7 +149,11 @@ impl Network {
     pub fn start_with(&mut self, host: HostId, saved: Saved, bootstrap: &[SocketAddr]) {
         let seed = self.dice.number();
         let node = &mut self.hosts[host.index()];
-        let mut engine = Engine::new(node.id, self.settings.clone(), saved, seed, self.now);
+        let settings = Settings {
+            families: node.addresses.families().collect(),
+            ..self.settings.clone()
+        };
+        let mut engine = Engine::new(node.id, settings, saved, seed, self.now);
         if !bootstrap.is_empty() {
             engine.bootstrap(bootstrap.to_vec(), self.now);
         }

@@ -22,6 +22,9 @@ enum Op {
     AnsweredAgain(usize, bool),
     Failed(usize, usize),
     FailedKnown(usize),
+    /// While nobody answers.
+    Lost(usize),
+    ForgetLost,
     Remove(usize),
     LookedUp(usize),
     Pass(Millis),
@@ -39,10 +42,12 @@ fn ops() -> impl Strategy<Value = Vec<Op>> {
         4 => (node.clone(), any::<bool>()).prop_map(|(node, it)| Op::AnsweredAgain(node, it)),
         1 => (node.clone(), addr).prop_map(|(node, addr)| Op::Failed(node, addr)),
         6 => node.clone().prop_map(Op::FailedKnown),
+        4 => node.clone().prop_map(Op::Lost),
         2 => node.clone().prop_map(Op::Remove),
         1 => node.prop_map(Op::LookedUp),
         2 => (0..20 * 60_000_i64).prop_map(Op::Pass),
         1 => Just(Op::Due),
+        1 => Just(Op::ForgetLost),
         1 => Just(Op::TakeChanges),
     ];
     proptest::collection::vec(op, 1..250)
@@ -152,7 +157,11 @@ impl Rows {
                 }
             }
         }
-        assert_eq!(self.0.len(), table.len());
+        let lost: Vec<_> = table.lost.rows().collect();
+        assert_eq!(self.0.len(), table.len() + lost.len());
+        for contact in lost {
+            assert!(table.get(&contact.id).is_none() && self.0.contains_key(&contact.id));
+        }
         for node in table.nodes() {
             let row = &self.0[&node.contact.id];
             assert_eq!(row.contact, node.contact);
@@ -212,6 +221,17 @@ fn run(world: &World, table: &mut RoutingTable, op: &Op, now: &mut Millis, rows:
                 let after = table.get(&contact.id).map(|node| node.failures);
                 assert_eq!(after, (!is_gone).then_some(failures + 1));
             }
+        }
+        Op::Lost(node) => {
+            if let Some(contact) = known(table, node)
+                && table.failed(&contact, *now)
+            {
+                table.lose(contact);
+            }
+        }
+        Op::ForgetLost => {
+            table.forget_lost();
+            assert_eq!(table.lost().count(), 0);
         }
         Op::Remove(node) => {
             if let Some(contact) = known(table, node) {
