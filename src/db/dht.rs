@@ -6,10 +6,11 @@ use crate::clock::Millis;
 use crate::dht::engine::{Changes, Saved};
 
 impl Db {
-    /// What an earlier run left; values that expired since are left out.
+    /// What an earlier run left; values that expired since are left out, and so
+    /// is what is damaged.
     ///
     /// # Errors
-    /// When the database refuses, or a row is damaged.
+    /// When the database refuses.
     pub async fn load_dht(&self, now: Millis) -> Result<Saved, DbError> {
         Ok(Saved {
             nodes: self.dht_nodes().await?,

@@ -15,34 +15,45 @@ const fn version(family: Family) -> i64 {
     }
 }
 
-fn damaged() -> DbError {
-    DbError::Row("dht_node".into())
+/// What a row says of who and where, if it can be read.
+fn contact(of: i64, id: &[u8], address: &[u8]) -> Option<Contact> {
+    let addr = std::str::from_utf8(address).ok()?.parse().ok()?;
+    let contact = Contact::new(NodeId(id.try_into().ok()?), addr);
+    (version(contact.family()) == of).then_some(contact)
 }
 
 impl Db {
-    /// Every node, of both families.
+    /// Every node, of both families. A row that is damaged is deleted: others
+    /// tell of nodes again.
     ///
     /// # Errors
-    /// When the database refuses, or a row is damaged.
+    /// When the database refuses.
     pub async fn dht_nodes(&self) -> Result<Vec<Node>, DbError> {
         let rows = sqlx::query!(
-            "SELECT node_id, address, confirmed, failures, last_answer, last_try FROM dht_node"
+            r#"SELECT family, node_id, address AS "address: Vec<u8>", confirmed, failures,
+                   last_answer, last_try FROM dht_node"#
         )
         .fetch_all(self.reader())
         .await?;
-        rows.into_iter()
-            .map(|row| {
-                let id = row.node_id.as_slice().try_into().map_err(|_| damaged())?;
-                let addr = row.address.parse().map_err(|_| damaged())?;
-                Ok(Node {
-                    contact: Contact::new(NodeId(id), addr),
+        let (mut nodes, mut damaged) = (Vec::with_capacity(rows.len()), Vec::new());
+        for row in rows {
+            match contact(row.family, &row.node_id, &row.address) {
+                Some(contact) => nodes.push(Node {
+                    contact,
                     confirmed: row.confirmed != 0,
                     failures: u32::try_from(row.failures).unwrap_or(u32::MAX),
                     last_answer: row.last_answer,
                     last_try: row.last_try,
-                })
-            })
-            .collect()
+                }),
+                None => damaged.push((row.family, to_hex(&row.node_id))),
+            }
+        }
+        if !damaged.is_empty() {
+            let rows = damaged.len();
+            tracing::warn!(rows, "rows of dht_node are damaged: they are deleted");
+            remove(&mut *self.writer().await, &damaged).await?;
+        }
+        Ok(nodes)
     }
 }
 
@@ -68,14 +79,7 @@ pub(super) async fn write(
         }
     }
     if !gone.is_empty() {
-        let gone = serde_json::to_string(&gone).unwrap_or_default();
-        sqlx::query!(
-            "DELETE FROM dht_node WHERE (family, node_id) IN (
-                 SELECT value ->> 0, unhex(value ->> 1) FROM json_each(?))",
-            gone
-        )
-        .execute(&mut *tx)
-        .await?;
+        remove(&mut *tx, &gone).await?;
     }
     if !put.is_empty() {
         let put = serde_json::to_string(&put).unwrap_or_default();
@@ -93,5 +97,18 @@ pub(super) async fn write(
         .execute(&mut *tx)
         .await?;
     }
+    Ok(())
+}
+
+/// Removes rows by family and id in hexadecimal.
+async fn remove(writer: &mut SqliteConnection, gone: &[(i64, String)]) -> Result<(), DbError> {
+    let gone = serde_json::to_string(gone).unwrap_or_default();
+    sqlx::query!(
+        "DELETE FROM dht_node WHERE (family, node_id) IN (
+             SELECT value ->> 0, unhex(value ->> 1) FROM json_each(?))",
+        gone
+    )
+    .execute(writer)
+    .await?;
     Ok(())
 }

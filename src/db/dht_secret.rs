@@ -7,23 +7,28 @@ use crate::debian::naming::to_hex;
 use crate::dht::token::Secret;
 
 impl Db {
-    /// Every secret, the oldest first.
+    /// Every secret, the oldest first. A row that is damaged goes with the next
+    /// write, which replaces all.
     ///
     /// # Errors
-    /// When the database refuses, or a row is damaged.
+    /// When the database refuses.
     pub async fn dht_secrets(&self) -> Result<Vec<Secret>, DbError> {
         let rows = sqlx::query!("SELECT secret, made_at FROM dht_secret ORDER BY made_at")
             .fetch_all(self.reader())
             .await?;
-        rows.into_iter()
-            .map(|row| {
-                let bytes = row.secret.as_slice().try_into();
-                Ok(Secret {
-                    bytes: bytes.map_err(|_| DbError::Row("dht_secret".into()))?,
-                    made_at: row.made_at,
-                })
+        let all = rows.len();
+        let secrets = rows.into_iter().filter_map(|row| {
+            Some(Secret {
+                bytes: row.secret.try_into().ok()?,
+                made_at: row.made_at,
             })
-            .collect()
+        });
+        let secrets: Vec<_> = secrets.collect();
+        if secrets.len() < all {
+            let rows = all - secrets.len();
+            tracing::warn!(rows, "rows of dht_secret are damaged: they are replaced");
+        }
+        Ok(secrets)
     }
 }
 

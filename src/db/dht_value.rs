@@ -1,43 +1,56 @@
 //! The `dht_value` table: what is kept for others.
 
+use std::net::IpAddr;
+
 use sqlx::sqlite::SqliteConnection;
 
 use super::{Db, DbError};
 use crate::clock::Millis;
 use crate::debian::naming::to_hex;
-use crate::dht::id::NodeId;
+use crate::dht::id::{Key, NodeId};
 use crate::dht::values::{Saved, ValueChange};
 
 /// Rows in one statement: at most about a megabyte of text.
 const BATCH: usize = 256;
 
-fn damaged() -> DbError {
-    DbError::Row("dht_value".into())
+/// A row's key and publisher, if they can be read.
+fn claim(key: &[u8], publisher: &[u8]) -> Option<(Key, IpAddr)> {
+    let publisher = std::str::from_utf8(publisher).ok()?.parse().ok()?;
+    Some((NodeId(key.try_into().ok()?), publisher))
 }
 
 impl Db {
-    /// Every value that has not expired.
+    /// Every value that has not expired. A row that is damaged is deleted: who
+    /// published the value stores it again.
     ///
     /// # Errors
-    /// When the database refuses, or a row is damaged.
+    /// When the database refuses.
     pub async fn dht_values(&self, now: Millis) -> Result<Vec<Saved>, DbError> {
         let rows = sqlx::query!(
-            "SELECT key, value, publisher, expires_at FROM dht_value WHERE expires_at > ?",
+            r#"SELECT key, value, publisher AS "publisher: Vec<u8>", expires_at
+               FROM dht_value WHERE expires_at > ?"#,
             now
         )
         .fetch_all(self.reader())
         .await?;
-        rows.into_iter()
-            .map(|row| {
-                let key = row.key.as_slice().try_into().map_err(|_| damaged())?;
-                Ok(Saved {
-                    key: NodeId(key),
+        let (mut values, mut damaged) = (Vec::with_capacity(rows.len()), Vec::new());
+        for row in rows {
+            match claim(&row.key, &row.publisher) {
+                Some((key, publisher)) => values.push(Saved {
+                    key,
                     value: row.value,
-                    publisher: row.publisher.parse().map_err(|_| damaged())?,
+                    publisher,
                     expires: row.expires_at,
-                })
-            })
-            .collect()
+                }),
+                None => damaged.push((to_hex(&row.key), to_hex(&row.value))),
+            }
+        }
+        if !damaged.is_empty() {
+            let rows = damaged.len();
+            tracing::warn!(rows, "rows of dht_value are damaged: they are deleted");
+            remove(&mut *self.writer().await, &damaged).await?;
+        }
+        Ok(values)
     }
 
     /// Removes values that have expired. Reads the whole table: what expires
@@ -79,14 +92,7 @@ async fn write_batch(tx: &mut SqliteConnection, changes: &[ValueChange]) -> Resu
         }
     }
     if !gone.is_empty() {
-        let gone = serde_json::to_string(&gone).unwrap_or_default();
-        sqlx::query!(
-            "DELETE FROM dht_value WHERE (key, value) IN (
-                 SELECT unhex(gone.value ->> 0), unhex(gone.value ->> 1) FROM json_each(?) AS gone)",
-            gone
-        )
-        .execute(&mut *tx)
-        .await?;
+        remove(&mut *tx, &gone).await?;
     }
     if !put.is_empty() {
         let put = serde_json::to_string(&put).unwrap_or_default();
@@ -101,5 +107,18 @@ async fn write_batch(tx: &mut SqliteConnection, changes: &[ValueChange]) -> Resu
         .execute(&mut *tx)
         .await?;
     }
+    Ok(())
+}
+
+/// Removes rows by key and value in hexadecimal.
+async fn remove(writer: &mut SqliteConnection, gone: &[(String, String)]) -> Result<(), DbError> {
+    let gone = serde_json::to_string(gone).unwrap_or_default();
+    sqlx::query!(
+        "DELETE FROM dht_value WHERE (key, value) IN (
+             SELECT unhex(gone.value ->> 0), unhex(gone.value ->> 1) FROM json_each(?) AS gone)",
+        gone
+    )
+    .execute(writer)
+    .await?;
     Ok(())
 }

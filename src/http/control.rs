@@ -24,6 +24,7 @@ use futures_util::{Stream, StreamExt};
 use serde::{Deserialize, Serialize};
 use tokio::net::UnixListener;
 use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
@@ -112,6 +113,8 @@ impl FromRef<Reach> for Option<Overlay> {
 
 /// Serves the socket until told to stop.
 pub async fn serve(listener: UnixListener, reach: Reach, tasks: TaskTracker, stops: Stops) {
+    let soft = stops.soft.clone();
+    let find = move |overlay, sha256| find(overlay, sha256, soft.clone());
     let router = Router::new()
         .route("/verify", post(verify_all))
         .route("/gc", post(gc))
@@ -162,10 +165,12 @@ async fn gc(State(core): State<Arc<Core>>) -> Response {
     })
 }
 
-/// Who has a file, as they are found.
+/// Who has a file, as they are found. A stop does not wait for those who are
+/// slow to answer.
 async fn find(
     State(overlay): State<Option<Overlay>>,
     UrlPath(sha256): UrlPath<String>,
+    stop: CancellationToken,
 ) -> Response {
     let Some(sha256) = from_hex::<32>(&sha256) else {
         return StatusCode::BAD_REQUEST.into_response();
@@ -174,17 +179,24 @@ async fn find(
         let Some(overlay) = overlay else {
             return Line::Failed("the DHT is switched off (dht.enabled)".into());
         };
-        let mut finding = overlay.find(Key::of_hash(&sha256));
-        while let Some(values) = finding.next().await {
-            for value in values {
-                if let Ok(value) = FileValue::decode(&value) {
-                    // The reader may have left; the search ends by itself.
-                    let _ = tell.send(Line::Peer(value.contact)).await;
-                }
+        let search = stop.run_until_cancelled(search(&overlay, &sha256, &tell));
+        match search.await {
+            Some(()) => Line::Searched,
+            None => Line::Failed("the daemon stops".into()),
+        }
+    })
+}
+
+async fn search(overlay: &Overlay, sha256: &[u8; 32], tell: &mpsc::Sender<Line>) {
+    let mut finding = overlay.find(Key::of_hash(sha256));
+    while let Some(values) = finding.next().await {
+        for value in values {
+            if let Ok(value) = FileValue::decode(&value) {
+                // The reader may have left; the search ends by itself.
+                let _ = tell.send(Line::Peer(value.contact)).await;
             }
         }
-        Line::Searched
-    })
+    }
 }
 
 async fn import(State(core): State<Arc<Core>>, headers: HeaderMap, body: AxumBody) -> Response {
@@ -237,4 +249,62 @@ where
         Some((Ok::<_, io::Error>(Bytes::from(text(&line))), lines))
     });
     AxumBody::from_stream(lines).into_response()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{Ipv4Addr, UdpSocket};
+    use std::time::Duration;
+
+    use super::*;
+    use crate::clock::{Clock, SystemClock};
+    use crate::dht::contact::Contact;
+    use crate::dht::engine::{Engine, Saved, Settings};
+    use crate::dht::id::NodeId;
+    use crate::dht::routing::Node;
+    use crate::overlay;
+
+    /// A place in the DHT among one node that never answers: a search waits for
+    /// it for nine seconds.
+    fn among_the_silent(silent: &UdpSocket) -> Overlay {
+        let settings = Settings {
+            allow_private: true,
+            ..Settings::default()
+        };
+        let now = SystemClock.now();
+        let node = Node {
+            contact: Contact::new(NodeId([1; 20]), silent.local_addr().unwrap()),
+            confirmed: true,
+            failures: 0,
+            last_answer: now,
+            last_try: now,
+        };
+        let saved = Saved {
+            nodes: vec![node],
+            ..Saved::default()
+        };
+        let engine = Engine::new(NodeId([2; 20]), settings, saved, 1, now);
+        let socket = overlay::listen((Ipv4Addr::LOCALHOST, 0).into()).unwrap();
+        let contact = overlay::Contact::Seen { port: 1 };
+        Overlay::open(socket, contact, now, engine).unwrap()
+    }
+
+    #[tokio::test]
+    async fn a_stop_does_not_wait_for_a_search() {
+        let silent = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let (place, stop) = (among_the_silent(&silent), CancellationToken::new());
+        tokio::spawn(place.clone().run(Vec::new(), stop.clone()));
+        let soft = CancellationToken::new();
+        let sha256 = UrlPath("7".repeat(64));
+        let answer = find(State(Some(place)), sha256, soft.clone()).await;
+        let mut lines = answer.into_body().into_data_stream();
+        let early = tokio::time::timeout(Duration::from_millis(500), lines.next()).await;
+        assert!(early.is_err(), "the search goes on");
+        soft.cancel();
+        let last = tokio::time::timeout(Duration::from_secs(2), lines.next()).await;
+        let line = last.unwrap().unwrap().unwrap();
+        assert_eq!(line, text(&Line::Failed("the daemon stops".into())));
+        assert!(lines.next().await.is_none());
+        stop.cancel();
+    }
 }

@@ -50,10 +50,19 @@ pub(super) async fn core(folder: &Path) -> Arc<Core> {
 
 /// A place in the DHT that runs until `stop`, and answers or fails at once.
 pub(super) fn overlay(id: u8, bootstrap: &[&Overlay], stop: &CancellationToken) -> Overlay {
+    start(id, bootstrap, stop, true)
+}
+
+/// One that keeps no value that tells of [`CONTACT`], which is private.
+pub(super) fn refusing(id: u8, stop: &CancellationToken) -> Overlay {
+    start(id, &[], stop, false)
+}
+
+fn start(id: u8, bootstrap: &[&Overlay], stop: &CancellationToken, allow_private: bool) -> Overlay {
     let settings = Settings {
         krpc_timeout: 400,
         krpc_initial_delay: 100,
-        allow_private: true,
+        allow_private,
         ..Settings::default()
     };
     let (id, now) = (NodeId([id; 20]), crate::clock::Clock::now(&SystemClock));

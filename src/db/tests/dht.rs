@@ -205,6 +205,59 @@ async fn secrets_take_the_place_of_older_ones() {
 }
 
 #[tokio::test]
+async fn a_damaged_row_keeps_no_other_from_being_read() {
+    let (_folder, db) = db().await;
+    sql(
+        &db,
+        "PRAGMA ignore_check_constraints = ON;
+         INSERT INTO dht_node VALUES
+             (4, zeroblob(19), '192.0.2.1:1', 1, 0, 0, 0),
+             (4, zeroblob(20), 'nowhere', 1, 0, 0, 0),
+             (4, x'0101010101010101010101010101010101010101', CAST(x'ff' AS TEXT), 1, 0, 0, 0),
+             (6, x'0202020202020202020202020202020202020202', '192.0.2.2:1', 1, 0, 0, 0),
+             (9, x'0303030303030303030303030303030303030303', '192.0.2.3:1', 1, 0, 0, 0);
+         INSERT INTO dht_value VALUES
+             (zeroblob(21), x'00', '192.0.2.1', 1900000000000),
+             (zeroblob(20), x'', 'nobody', 1900000000000),
+             (zeroblob(20), x'01', CAST(x'ff' AS TEXT), 1900000000000);
+         INSERT INTO dht_secret VALUES (zeroblob(19), 1);
+         PRAGMA ignore_check_constraints = OFF;",
+    )
+    .await;
+    let good = (
+        node(9, "192.0.2.9:1"),
+        value(9, b"v", "192.0.2.9", NOW + 10),
+        Secret {
+            bytes: [9; 20],
+            made_at: 2,
+        },
+    );
+    let mut changes = Changes {
+        nodes: vec![(Family::V4, NodeChange::Put(good.0.clone()))],
+        values: vec![ValueChange::Put(good.1.clone())],
+        secrets: None,
+    };
+    db.write_dht(&changes).await.unwrap();
+    let insert =
+        "INSERT INTO dht_secret VALUES (unhex('0909090909090909090909090909090909090909'), 2)";
+    sql(&db, insert).await;
+    let saved = db.load_dht(NOW).await.unwrap();
+    assert_eq!(saved.nodes, [good.0]);
+    assert_eq!(saved.values, [good.1]);
+    assert_eq!(saved.secrets, [good.2]);
+    changes.secrets = Some(saved.secrets);
+    db.write_dht(&changes).await.unwrap();
+    for table in ["dht_node", "dht_value", "dht_secret"] {
+        let count = format!("SELECT count(*) FROM {table}");
+        let rows: i64 = sqlx::query_scalar(sqlx::AssertSqlSafe(count))
+            .fetch_one(db.reader())
+            .await
+            .unwrap();
+        assert_eq!(rows, 1, "{table}");
+    }
+}
+
+#[tokio::test]
 async fn what_an_index_vouches_for_is_announced() {
     let (_folder, db) = db().await;
     suite(&db).await;
