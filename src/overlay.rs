@@ -377,3 +377,18 @@ impl Overlay {
         at_start + millis(since.elapsed())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_socket_sends_to_the_families_that_it_listens_for() {
+        let of = |address: &str| families(&listen(address.parse().unwrap()).unwrap()).unwrap();
+        assert_eq!(of("127.0.0.1:0"), [Family::V4]);
+        assert_eq!(of("0.0.0.0:0"), [Family::V4]);
+        // Without IPv6 on the machine, it is IPv4 alone.
+        let any = of("[::]:0");
+        assert!(any == [Family::V4, Family::V6] || any == [Family::V4]);
+    }
+}

@@ -66,7 +66,8 @@ pub struct Saved {
     pub key: Key,
     /// Itself.
     pub value: Vec<u8>,
-    /// Of several publishers' networks the one whose claim lasts longest.
+    /// Of several publishers' networks (see [`network_of`]) the one whose claim
+    /// lasts longest.
     pub publisher: IpAddr,
     /// When that ends.
     pub expires: Millis,

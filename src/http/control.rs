@@ -5,6 +5,7 @@
 //! first and the result last.
 
 use std::fs::File;
+use std::future::ready;
 use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsRawFd;
@@ -114,7 +115,7 @@ impl FromRef<Reach> for Option<Overlay> {
 /// Serves the socket until told to stop.
 pub async fn serve(listener: UnixListener, reach: Reach, tasks: TaskTracker, stops: Stops) {
     let soft = stops.soft.clone();
-    let find = move |overlay, sha256| find(overlay, sha256, soft.clone());
+    let find = move |overlay, sha256| ready(find(overlay, sha256, soft.clone()));
     let router = Router::new()
         .route("/verify", post(verify_all))
         .route("/gc", post(gc))
@@ -167,7 +168,7 @@ async fn gc(State(core): State<Arc<Core>>) -> Response {
 
 /// Who has a file, as they are found. A stop does not wait for those who are
 /// slow to answer.
-async fn find(
+fn find(
     State(overlay): State<Option<Overlay>>,
     UrlPath(sha256): UrlPath<String>,
     stop: CancellationToken,
@@ -296,7 +297,7 @@ mod tests {
         tokio::spawn(place.clone().run(Vec::new(), stop.clone()));
         let soft = CancellationToken::new();
         let sha256 = UrlPath("7".repeat(64));
-        let answer = find(State(Some(place)), sha256, soft.clone()).await;
+        let answer = find(State(Some(place)), sha256, soft.clone());
         let mut lines = answer.into_body().into_data_stream();
         let early = tokio::time::timeout(Duration::from_millis(500), lines.next()).await;
         assert!(early.is_err(), "the search goes on");

@@ -38,8 +38,11 @@ impl Filter {
             .chain_update(self.began.to_be_bytes())
             .chain_update(ip.octets())
             .chain_update(addr.port().to_be_bytes());
-        let [a, b, c, d, e, f, ..]: [u8; 20] = hash.finalize().into();
-        [[a, b, c], [d, e, f]].map(|[a, b, c]| u32::from_be_bytes([0, a, b, c]) as usize % BITS)
+        let hash: [u8; 20] = hash.finalize().into();
+        std::array::from_fn(|nth| {
+            let bytes = hash.iter().skip(3 * nth).take(3);
+            bytes.fold(0, |number, byte| number << 8 | usize::from(*byte)) % BITS
+        })
     }
 
     fn note(&mut self, secret: &[u8; 16], addr: &SocketAddr) {
