@@ -4,6 +4,8 @@
 //! order in which they change is decided once: bytes are in their place before
 //! a row speaks of them, and rows are silent before bytes go.
 
+mod share;
+
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -26,6 +28,9 @@ use crate::store::disk::{Disk, Temp};
 use crate::store::expected::Expected;
 use crate::store::flight::{Flight, Flights, State};
 use crate::store::hot::{Entry, Hot, SMALL};
+use crate::store::share::Shares;
+use crate::store::spoilt::Spoilt;
+use crate::swarm::book::Book;
 use crate::truth::lookup::Claim as Said;
 use crate::truth::{Judge, Truth};
 use crate::validators::Validators;
@@ -49,6 +54,8 @@ pub struct Core {
     pub disk: Arc<Disk>,
     /// Entries in memory.
     pub hot: Hot,
+    /// What other nodes may have, in memory.
+    pub shares: Shares,
     /// The account of the store's bytes.
     pub budget: Arc<Budget>,
     /// Who waits for what.
@@ -61,12 +68,16 @@ pub struct Core {
     pub mirrors: Mirrors,
     /// What was fetched ahead of its request.
     pub expected: Expected,
+    /// What clients got wrong bytes of.
+    pub spoilt: Spoilt,
     /// What signed indexes say.
     pub truth: Truth,
     /// The time.
     pub clock: SharedClock,
     /// Rung after a row of `download` was committed.
     pub download_wanted: Notify,
+    /// Rung after a file came into the store.
+    pub placed: Notify,
     /// How many downloads run at the same time.
     pub download_limits: Limits,
     /// Rows that were committed with a lease and that nobody has taken up
@@ -75,6 +86,7 @@ pub struct Core {
     /// Claims whose end could not be written: their rows say that they run.
     unsettled: Mutex<Vec<Claim>>,
     used: Mutex<Vec<Arc<Entry>>>,
+    peers: Mutex<Book>,
     /// Held while a body comes to its place or leaves it, rows included: else
     /// an eviction could unlink what a download of the same bytes just placed.
     placing: tokio::sync::Mutex<()>,
@@ -131,19 +143,23 @@ impl Core {
             db: parts.db,
             disk: parts.disk,
             hot: Hot::default(),
+            shares: Shares::default(),
             budget: parts.budget,
             flights: Flights::default(),
             meters: Arc::default(),
             expected: Expected::default(),
+            spoilt: Spoilt::default(),
             truth: Truth::new(parts.judge),
             health: parts.health,
             mirrors: parts.mirrors,
             clock: parts.clock,
             download_wanted: Notify::new(),
+            placed: Notify::new(),
             download_limits: parts.download_limits,
             wanted: Mutex::default(),
             unsettled: Mutex::default(),
             used: Mutex::default(),
+            peers: Mutex::default(),
             placing: tokio::sync::Mutex::default(),
             evicting: tokio::sync::Mutex::default(),
         })
@@ -153,6 +169,11 @@ impl Core {
     #[must_use]
     pub fn now(&self) -> Millis {
         self.clock.now()
+    }
+
+    /// What is known of peers; rows learn of it in a batch.
+    pub fn peers(&self) -> MutexGuard<'_, Book> {
+        self.peers.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// How things stand.
@@ -188,15 +209,11 @@ impl Core {
             size: row.size,
         };
         let Some(body) = self.load(&file).await? else {
-            tracing::warn!(
-                url = row.url,
-                "the cached body is missing or cut short: it will be fetched again"
-            );
-            self.forget(vec![file]).await?;
+            self.forget_missing(file).await?;
             return Ok(None);
         };
         let entry = Arc::new(entry_of(row, standing, body));
-        self.hot.put(&entry, forgettings);
+        self.hot.put(&entry.key, &entry, forgettings);
         Ok(Some(entry))
     }
 
@@ -415,6 +432,8 @@ impl Core {
                 return Ok(None);
             };
             core.hot.forget(&row.url);
+            core.spoilt.is_mended(&row.url);
+            core.placed.notify_one();
             let standing = Standing {
                 vouched,
                 pending_since: 0,
@@ -468,6 +487,7 @@ impl Core {
             for url in &urls {
                 core.hot.forget(url);
             }
+            core.shares.clear();
             let gone: Vec<_> = files
                 .into_iter()
                 .filter(|file| gone.contains(&file.id))

@@ -37,6 +37,16 @@
 //! At the end the body is synced, renamed to its hash, and one transaction
 //! writes `file` and `url` and removes the `download` ([`core::Core::place`]).
 //!
+//! *Its hash is known, and other nodes may have it.* [`worker::swarm`] asks the
+//! DHT who has it, and the peers' own words for the hashes of its pieces
+//! ([`swarm::references`]). Pieces are asked of the best of them at once
+//! ([`swarm::schedule`], [`swarm::score`]), proved as they come and written
+//! where they belong; clients follow the same growing body. The origin sends
+//! what comes first, where that helps ([`swarm::help`]). Should the whole turn
+//! out wrong although every piece matched, clients are cut off before its last
+//! byte, the file is made anew ([`swarm::rounds`]), and once its hash is right
+//! everybody whose bytes were not is named ([`swarm::blame`]).
+//!
 //! *It may be out of date* (a name that no index in use vouches for). The same
 //! flight, with the origin's validators as conditions. If the origin does not
 //! answer within a moment, the stored copy goes out and the row stays wanted,
@@ -58,6 +68,9 @@
 //! and events come out. [`overlay`] gives it a UDP socket, and
 //! [`worker::dht_rows`] writes what it learns to rows, from which the next
 //! start makes it again. Nobody else knows that there is a working set.
+//!
+//! Others get it at [`http::peer_face`], by its hash and in pieces; what is not
+//! in `announcement` is not there for them.
 
 pub mod bencode;
 pub mod cli;

@@ -7,8 +7,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub enum Kind {
     /// Bytes of bodies from origins.
     FromMirrors,
+    /// Bytes of bodies from other nodes.
+    FromPeers,
     /// Bytes of bodies to apt clients.
     ToClients,
+    /// Bytes of bodies to other nodes.
+    ToPeers,
     /// Requests answered from the cache.
     Hits,
     /// Requests that an origin had to answer.
@@ -17,14 +21,23 @@ pub enum Kind {
 
 impl Kind {
     /// Every kind there is.
-    pub const ALL: [Self; 4] = [Self::FromMirrors, Self::ToClients, Self::Hits, Self::Misses];
+    pub const ALL: [Self; 6] = [
+        Self::FromMirrors,
+        Self::FromPeers,
+        Self::ToClients,
+        Self::ToPeers,
+        Self::Hits,
+        Self::Misses,
+    ];
 
     /// The kind as rows spell it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::FromMirrors => "from_mirrors",
+            Self::FromPeers => "from_peers",
             Self::ToClients => "to_clients",
+            Self::ToPeers => "to_peers",
             Self::Hits => "hits",
             Self::Misses => "misses",
         }

@@ -23,6 +23,7 @@ use crate::health::Health;
 use crate::http::control::{self, Reach};
 use crate::http::file::Files;
 use crate::http::front::Front;
+use crate::http::peer_face::{self, PeerFace};
 use crate::http::server::{Face, Stops, listen};
 use crate::http::status::StatusSource;
 use crate::lifecycle::Tasks;
@@ -39,6 +40,7 @@ use crate::worker::dispatcher::dispatch;
 use crate::worker::fetch_file::FetchFile;
 use crate::worker::ingest::Ingest;
 use crate::worker::revalidate::Revalidate;
+use crate::worker::swarm::Swarm;
 use crate::worker::{dht_rows, evict, flush, retire, sweep};
 
 /// How long requests and downloads under way may take to end at a stop.
@@ -79,6 +81,11 @@ pub enum StartError {
         "{0} can't be listened on for the DHT: {1}; change dht.listen, or set dht.enabled = false"
     )]
     Dht(SocketAddr, io::Error),
+    /// An address for other nodes.
+    #[error(
+        "{0} can't be listened on for other nodes: {1}; change peer.listen, or set peer.enabled = false"
+    )]
+    Peer(SocketAddr, io::Error),
     /// The socket for this machine's own command line.
     #[error("the control socket in the data folder can't be opened: {0}")]
     Control(io::Error),
@@ -127,6 +134,8 @@ pub async fn open_core(
         core.db.distrust_unproved().await?;
     }
     core.truth.views.load(core.db.views().await?);
+    let peers = core.db.load_peers(core.now()).await?;
+    core.peers().load(peers);
     core.reload_truth().await?;
     Ok((core, node_id))
 }
@@ -146,11 +155,30 @@ fn listen_for_dht(address: SocketAddr) -> io::Result<UdpSocket> {
     }
 }
 
-/// Takes the node's place in the DHT, as its rows describe it.
+/// Binds the addresses where other nodes are served; none where they are not.
+fn listen_for_peers(config: &Config) -> Result<Vec<TcpListener>, StartError> {
+    if !config.peer.enabled {
+        return Ok(Vec::new());
+    }
+    let addresses = &config.peer.listen;
+    let are_default = *addresses == Config::default().peer.listen;
+    peer_face::listen(addresses, are_default)
+        .map_err(|(address, error)| StartError::Peer(address, error))
+}
+
+/// Where these listen; ports are the real ones.
+fn addresses_of(listeners: &[TcpListener]) -> Vec<SocketAddr> {
+    let addresses = listeners.iter().map(TcpListener::local_addr);
+    addresses.filter_map(Result::ok).collect()
+}
+
+/// Takes the node's place in the DHT, as its rows describe it. Others are told
+/// to come to the first of `peer_addresses`.
 async fn open_overlay(
     config: &Config,
     core: &Core,
     node_id: [u8; 20],
+    peer_addresses: &[SocketAddr],
 ) -> Result<Option<Overlay>, StartError> {
     if !config.dht.enabled {
         return Ok(None);
@@ -175,7 +203,10 @@ async fn open_overlay(
     let contact = match peer.advertise {
         Advertise::Address(address) => Contact::Fixed(address),
         Advertise::Auto => Contact::Seen {
-            port: peer.listen.first().map_or(0, SocketAddr::port),
+            port: peer_addresses
+                .first()
+                .or(peer.listen.first())
+                .map_or(0, SocketAddr::port),
         },
     };
     let engine = Engine::new(NodeId(node_id), settings, saved, rand::random(), core.now());
@@ -188,6 +219,8 @@ async fn open_overlay(
 pub struct Node {
     /// Where the apt face listens; ports are the real ones.
     pub addresses: Vec<SocketAddr>,
+    /// Where other nodes are served; likewise.
+    pub peer_addresses: Vec<SocketAddr>,
     /// Rows and bytes.
     pub core: Arc<Core>,
     workers: Tasks,
@@ -214,18 +247,17 @@ impl Node {
         core.db.recover_indexes().await?;
         core.db.recover_announcements().await?;
         let control = control::listen(core.disk.root()).map_err(StartError::Control)?;
-        let overlay = open_overlay(config, &core, node_id).await?;
         let mut listeners = Vec::new();
         for address in &config.apt.listen {
             let listener = listen(*address).map_err(|error| StartError::Listen(*address, error))?;
             listeners.push(listener);
         }
-        let addresses = listeners
-            .iter()
-            .filter_map(|listener| listener.local_addr().ok())
-            .collect();
+        let peer_listeners = listen_for_peers(config)?;
+        let peer_addresses = addresses_of(&peer_listeners);
+        let overlay = open_overlay(config, &core, node_id, &peer_addresses).await?;
         let mut node = Self {
-            addresses,
+            addresses: addresses_of(&listeners),
+            peer_addresses,
             core,
             workers: Tasks::default(),
             connections: TaskTracker::new(),
@@ -240,20 +272,36 @@ impl Node {
             node_id,
             started: started.0,
             overlay: overlay.clone(),
+            peer_addresses: node.peer_addresses.clone(),
         };
-        node.start_workers(&upstream, started.1);
+        let peer = &config.peer;
+        let swarm = overlay.clone().filter(|_| peer.enabled);
+        let swarm = swarm.map(|overlay| {
+            let min_peers = usize::try_from(peer.min_peers).unwrap_or(usize::MAX);
+            Swarm::new(overlay, min_peers, peer.allow_private)
+        });
+        node.start_workers(&upstream, swarm, started.1);
         if let Some(overlay) = &overlay {
             node.start_dht(config, overlay);
+        }
+        if config.peer.enabled {
+            node.start_sharing(config, overlay.clone(), &capacity, peer_listeners);
         }
         node.start_faces(config, &upstream, &capacity, status, listeners);
         node.start_control(control, overlay);
         Ok(node)
     }
 
-    fn start_workers(&mut self, upstream: &Upstream, started: crate::clock::Millis) {
+    fn start_workers(
+        &mut self,
+        upstream: &Upstream,
+        swarm: Option<Swarm>,
+        started: crate::clock::Millis,
+    ) {
         let fetch = Arc::new(FetchFile {
             core: Arc::clone(&self.core),
             upstream: upstream.clone(),
+            swarm,
         });
         let Stops { soft, hard } = self.stops.clone();
         let dispatcher = dispatch(fetch, soft.clone(), hard.clone());
@@ -299,6 +347,7 @@ impl Node {
             core: Arc::clone(&self.core),
             upstream: upstream.clone(),
             tasks: self.connections.clone(),
+            asks_peers: config.peer.enabled && status.overlay.is_some(),
         };
         // A tunnel takes two descriptors for as long as its client likes.
         let places = Semaphore::new((capacity.connections / 4).max(1));
@@ -330,24 +379,44 @@ impl Node {
     }
 
     fn start_dht(&mut self, config: &Config, overlay: &Overlay) {
-        let Stops { soft, hard } = self.stops.clone();
+        let hard = self.stops.hard.clone();
         let bootstrap = config.dht.bootstrap.iter().map(ToString::to_string);
         self.workers.spawn(
             "dht",
             overlay.clone().run(bootstrap.collect(), hard.clone()),
         );
-        let rows = dht_rows::run(Arc::clone(&self.core), overlay.clone(), hard.clone());
+        let rows = dht_rows::run(Arc::clone(&self.core), overlay.clone(), hard);
         self.workers.spawn("dht rows", rows);
-        if config.peer.enabled {
-            let announce = Arc::new(Announce::new(
-                Arc::clone(&self.core),
-                overlay.clone(),
-                config.dht.key_refresh,
-            ));
-            let enlist = announce::enlist(Arc::clone(&announce), hard.clone());
-            self.workers.spawn("enlist", enlist);
+    }
+
+    /// Other nodes are served, and told of it where there is a DHT.
+    fn start_sharing(
+        &mut self,
+        config: &Config,
+        overlay: Option<Overlay>,
+        capacity: &Capacity,
+        listeners: Vec<TcpListener>,
+    ) {
+        let Stops { soft, hard } = self.stops.clone();
+        let refresh = config.dht.key_refresh;
+        let announce = overlay
+            .map(|overlay| Arc::new(Announce::new(Arc::clone(&self.core), overlay, refresh)));
+        let enlist = announce::enlist(Arc::clone(&self.core), announce.clone(), hard.clone());
+        self.workers.spawn("enlist", enlist);
+        if let Some(announce) = announce {
             self.workers
                 .spawn("announce", dispatch(announce, soft, hard));
+        }
+        let face = PeerFace::new(
+            Arc::clone(&self.core),
+            capacity.peer_connections,
+            config.peer.upload_limit,
+            self.connections.clone(),
+            self.stops.clone(),
+        );
+        for listener in listeners {
+            self.workers
+                .spawn("peer face", face.clone().serve(listener));
         }
     }
 
@@ -389,6 +458,8 @@ impl Node {
 /// How much this process may have open at once.
 struct Capacity {
     connections: usize,
+    /// Of other nodes: a crowd of them takes nothing from apt.
+    peer_connections: usize,
     downloads: i64,
 }
 
@@ -413,6 +484,7 @@ impl Capacity {
         let free = usize::try_from(limit.saturating_sub(OWN_DESCRIPTORS)).unwrap_or(usize::MAX);
         Self {
             connections: (free / 3).clamp(4, 8192),
+            peer_connections: (free / 16).clamp(2, 1024),
             downloads: i64::try_from(free / 8).unwrap_or(i64::MAX).clamp(2, 64),
         }
     }
@@ -426,7 +498,7 @@ mod tests {
     fn few_descriptors_mean_few_connections_and_never_none() {
         let small = Capacity::of_descriptors(128);
         assert!(
-            small.connections * 2 + 8 * 3 + 64 <= 140,
+            (small.connections + small.peer_connections) * 2 + 8 * 3 + 64 <= 140,
             "{}",
             small.connections
         );

@@ -7,11 +7,15 @@
 pub mod budget;
 pub mod disk;
 pub mod expected;
+pub mod extents;
 pub mod flight;
 pub mod growing;
 pub mod hot;
 pub mod incoming;
 pub mod mapped;
+pub mod memory;
+pub mod share;
+pub mod spoilt;
 
 #[cfg(test)]
 mod tests;

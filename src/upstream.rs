@@ -1,7 +1,9 @@
-//! Asking origins: who may be asked, connections, redirects, and who is down.
+//! Asking others for files: origins (who may be asked, connections, redirects,
+//! who is down) and peers.
 
 mod client;
 mod connector;
+pub mod peer;
 pub mod policy;
 
 pub use client::{Answer, CaFileError, Upstream};
@@ -71,4 +73,13 @@ impl UpstreamError {
             Self::Connect { .. } | Self::Silent { .. } | Self::Broken { .. }
         )
     }
+}
+
+/// The reason at the bottom of a chain of errors: the one that tells a person most.
+fn innermost(error: &dyn std::error::Error) -> String {
+    let mut error = error;
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
 }

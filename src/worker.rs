@@ -10,6 +10,7 @@ pub mod ingest;
 mod receive;
 pub mod retire;
 pub mod revalidate;
+pub mod swarm;
 pub mod sweep;
 #[cfg(test)]
 mod testing;

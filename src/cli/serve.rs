@@ -48,6 +48,9 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     for address in &node.addresses {
         tracing::info!(%address, data_dir = %config.data_dir.display(), "apt is served");
     }
+    for address in &node.peer_addresses {
+        tracing::info!(%address, "other nodes are served");
+    }
     notify(&[sd_notify::NotifyState::Ready]);
     let stopping = stop.clone();
     tokio::spawn(async move {

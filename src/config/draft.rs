@@ -100,10 +100,6 @@ impl Draft {
         let checked = match place.key.effect {
             Effect::Config(set) => set(&mut self.config, value),
             Effect::Mirror(set) => set(self.mirror(place.index, &value.origin), value),
-            Effect::Early(set) => {
-                self.reserved.insert(place.to_string());
-                set(&mut self.config, value)
-            }
             Effect::Reserved(check) => {
                 self.reserved.insert(place.to_string());
                 check(value)

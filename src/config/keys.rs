@@ -18,8 +18,6 @@ use super::{
 pub(super) enum Effect {
     Config(fn(&mut Config, &Value) -> Checked<()>),
     Mirror(fn(&mut MirrorDraft, &Value) -> Checked<()>),
-    /// The value has its place already; nothing in this build uses it.
-    Early(fn(&mut Config, &Value) -> Checked<()>),
     /// The value is checked; nothing in this build uses it.
     Reserved(fn(&Value) -> Checked<()>),
 }
@@ -51,18 +49,6 @@ const fn mirror(name: &'static str, set: fn(&mut MirrorDraft, &Value) -> Checked
         section: MANY,
         name,
         effect: Effect::Mirror(set),
-    }
-}
-
-const fn early(
-    section: &'static str,
-    name: &'static str,
-    set: fn(&mut Config, &Value) -> Checked<()>,
-) -> Key {
-    Key {
-        section,
-        name,
-        effect: Effect::Early(set),
     }
 }
 
@@ -111,8 +97,8 @@ const KEYS: &[Key] = &[
     key("peer", "enabled", |c, v| { c.peer.enabled = one(v)?; Ok(()) }),
     key("peer", "listen", |c, v| { c.peer.listen = some(v)?; Ok(()) }),
     key("peer", "advertise", |c, v| { c.peer.advertise = one(v)?; Ok(()) }),
-    early("peer", "upload_limit", |c, v| { Size(c.peer.upload_limit) = one(v)?; Ok(()) }),
-    early("peer", "min_peers", |c, v| { c.peer.min_peers = one(v)?; Ok(()) }),
+    key("peer", "upload_limit", |c, v| { Size(c.peer.upload_limit) = one(v)?; Ok(()) }),
+    key("peer", "min_peers", |c, v| { c.peer.min_peers = one(v)?; Ok(()) }),
     key("peer", "allow_private", |c, v| { c.peer.allow_private = one(v)?; Ok(()) }),
 
     key("dht", "enabled", |c, v| { c.dht.enabled = one(v)?; Ok(()) }),

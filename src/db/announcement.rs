@@ -23,6 +23,15 @@ pub struct AnnouncementClaim {
     pub torrent: Option<Vec<u8>>,
 }
 
+/// A file that other nodes may have.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SharedRow {
+    /// The file.
+    pub file: FileRow,
+    /// Its date as its origin gave it, or as clients are told it.
+    pub last_modified: Option<Millis>,
+}
+
 /// How an announcement went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Announced {
@@ -131,8 +140,9 @@ impl Db {
     ) -> Result<usize, DbError> {
         let files = serde_json::to_string(files).unwrap_or_default();
         let added = sqlx::query!(
-            "INSERT INTO announcement (file_id, not_before)
-             SELECT file.id, ?1 FROM file, json_each(?2)
+            "INSERT INTO announcement (file_id, torrent, not_before)
+             SELECT file.id, (SELECT sha1 FROM torrent WHERE torrent.file = file.sha256), ?1
+             FROM file, json_each(?2)
              WHERE file.id = value ->> 0 AND sha256 = unhex(value ->> 1)
              ON CONFLICT (file_id) DO NOTHING",
             now,
@@ -212,6 +222,35 @@ impl Db {
             },
             lease,
             torrent: row.body,
+        }))
+    }
+
+    /// The file with this hash, if other nodes may have it. That is so while
+    /// it has a row of `announcement`: an index in rows vouched for it when
+    /// those were last looked at, and looking at them for every request would
+    /// be to read all of `package` (see [`Db::enlist`]).
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn shared_file(&self, sha256: [u8; 32]) -> Result<Option<SharedRow>, DbError> {
+        let wanted = sha256.as_slice();
+        let row = sqlx::query!(
+            r#"SELECT file.id AS "id!", size,
+                      (SELECT last_modified FROM url WHERE url.file_id = file.id
+                       ORDER BY upstream_last_modified IS NULL, url.id DESC LIMIT 1)
+                          AS "last_modified: Millis"
+               FROM file JOIN announcement ON announcement.file_id = file.id WHERE sha256 = ?"#,
+            wanted
+        )
+        .fetch_optional(self.reader())
+        .await?;
+        Ok(row.map(|row| SharedRow {
+            file: FileRow {
+                id: row.id,
+                sha256,
+                size: unsigned(row.size),
+            },
+            last_modified: row.last_modified,
         }))
     }
 

@@ -1,6 +1,7 @@
 use super::*;
 
 mod dht;
+mod swarm;
 mod truth;
 
 use crate::clock::Millis;

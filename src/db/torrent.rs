@@ -49,6 +49,53 @@ impl Db {
         Ok(tx.commit().await?)
     }
 
+    /// Keeps the torrent string of a file in the store.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn add_torrent(&self, torrent: &TorrentRow) -> Result<(), DbError> {
+        let (sha1, file) = (torrent.sha1.as_slice(), torrent.file.as_slice());
+        let size = signed(torrent.size);
+        sqlx::query!(
+            "INSERT INTO torrent (sha1, file, size, body) VALUES (?, ?, ?, ?)
+             ON CONFLICT (sha1) DO NOTHING",
+            sha1,
+            file,
+            size,
+            torrent.body
+        )
+        .execute(&mut *self.writer().await)
+        .await?;
+        Ok(())
+    }
+
+    /// The torrent string of a file, by the file's SHA-256.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn torrent_of(&self, file: &[u8; 32]) -> Result<Option<Vec<u8>>, DbError> {
+        let file = file.as_slice();
+        let body = sqlx::query_scalar!("SELECT body FROM torrent WHERE file = ?", file)
+            .fetch_optional(self.reader())
+            .await?;
+        Ok(body)
+    }
+
+    /// The torrent string with this hash, of a file that other nodes may have.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn shared_torrent(&self, sha1: [u8; 20]) -> Result<Option<Vec<u8>>, DbError> {
+        let wanted = sha1.as_slice();
+        Ok(sqlx::query_scalar!(
+            "SELECT body FROM torrent JOIN file ON sha256 = torrent.file
+             JOIN announcement ON file_id = file.id WHERE sha1 = ?",
+            wanted
+        )
+        .fetch_optional(self.reader())
+        .await?)
+    }
+
     /// Forgets the torrent strings of files that are not in the store any
     /// more. Answers how many.
     ///

@@ -13,7 +13,7 @@ use std::task::{Context, Poll};
 use axum::http::{Response, Uri, header};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use super::answer::{CACHE_STATUS, MISS};
+use super::answer::{CACHE_STATUS, is_miss};
 use super::body::Body;
 
 /// Header fields of one request that are read; apt sends about six.
@@ -30,7 +30,7 @@ pub struct Cold(Arc<AtomicBool>);
 impl Cold {
     /// Notes an answer.
     pub fn answered(&self, response: &Response<Body>) {
-        let missed = response.headers().get(CACHE_STATUS) == Some(&MISS);
+        let missed = response.headers().get(CACHE_STATUS).is_some_and(is_miss);
         self.0.store(missed, Ordering::Relaxed);
     }
 

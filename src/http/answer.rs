@@ -2,10 +2,13 @@
 //! and §14), and the fields that every answer carries.
 
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
+use bytes::Bytes;
 use headers::{HeaderMapExt, IfModifiedSince, IfNoneMatch, IfRange};
 use http_range_header::{RangeUnsatisfiableError, parse_range_header};
+use hyper::body::Body as _;
 
 use super::body::Body;
+use crate::store::growing::Came;
 use crate::store::hot::Described;
 
 /// RFC 9211: served from the store.
@@ -16,6 +19,25 @@ pub const REVALIDATED: HeaderValue = HeaderValue::from_static("aptmesh; hit; det
 pub const STALE: HeaderValue = HeaderValue::from_static("aptmesh; hit; detail=stale");
 /// Came from an origin.
 pub const MISS: HeaderValue = HeaderValue::from_static("aptmesh; fwd=miss; detail=mirror");
+
+/// Came from other nodes.
+const MISS_PEERS: HeaderValue = HeaderValue::from_static("aptmesh; fwd=miss; detail=peers");
+/// Came from both.
+const MISS_MIXED: HeaderValue = HeaderValue::from_static("aptmesh; fwd=miss; detail=mixed");
+
+/// It was not in the store, and came from there.
+pub const fn miss(came: Came) -> HeaderValue {
+    match came {
+        Came::Mirror => MISS,
+        Came::Peers => MISS_PEERS,
+        Came::Mixed => MISS_MIXED,
+    }
+}
+
+/// Whether an answer with this status came from outside.
+pub fn is_miss(status: &HeaderValue) -> bool {
+    [MISS, MISS_PEERS, MISS_MIXED].contains(status)
+}
 
 /// The name of the field.
 pub const CACHE_STATUS: header::HeaderName = header::HeaderName::from_static("cache-status");
@@ -51,6 +73,28 @@ pub fn part(method: &Method, request: &HeaderMap, file: &Described, size: Option
         .get(header::RANGE)
         .and_then(|value| value.to_str().ok());
     range.map_or(Part::Whole, |range| single_range(range, size))
+}
+
+impl Part {
+    /// Of a file that is `bytes`.
+    pub fn of(self, bytes: &Bytes) -> Bytes {
+        let offset = |at: u64| usize::try_from(at).unwrap_or(bytes.len()).min(bytes.len());
+        match self {
+            Self::Whole => bytes.clone(),
+            Self::Bytes(from, to) => bytes.slice(offset(from)..offset(to).max(offset(from))),
+            Self::NotModified | Self::Unsatisfiable => Bytes::new(),
+        }
+    }
+
+    /// From and up to before which offset of a file of this length; `None`
+    /// where there is nothing to send.
+    pub const fn span(self, size: Option<u64>) -> Option<(u64, Option<u64>)> {
+        match self {
+            Self::Whole => Some((0, size)),
+            Self::Bytes(from, to) => Some((from, Some(to))),
+            Self::NotModified | Self::Unsatisfiable => None,
+        }
+    }
 }
 
 fn is_not_modified(request: &HeaderMap, file: &Described) -> bool {
@@ -98,7 +142,7 @@ fn single_range(text: &str, size: u64) -> Part {
     }
 }
 
-/// The head of an answer for this part of a file.
+/// The head of an answer for this part of a file, to an apt client.
 pub fn head(
     part: Part,
     file: &Described,
@@ -106,12 +150,19 @@ pub fn head(
     cache_status: HeaderValue,
     body: Body,
 ) -> Response<Body> {
+    let mut response = bare_head(part, file, size, body);
+    response.headers_mut().insert(CACHE_STATUS, cache_status);
+    response
+}
+
+/// The head of an answer for this part of a file, without a word of where the
+/// file comes from.
+pub fn bare_head(part: Part, file: &Described, size: Option<u64>, body: Body) -> Response<Body> {
     let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.reserve(8);
     headers.insert(header::ETAG, file.etag.clone());
     headers.insert(header::LAST_MODIFIED, file.last_modified.clone());
-    headers.insert(CACHE_STATUS, cache_status);
     headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
     let status = match part {
         Part::Whole => StatusCode::OK,
@@ -129,6 +180,23 @@ pub fn head(
         headers.insert(header::CONTENT_TYPE, file.content_type.clone());
     }
     *response.status_mut() = status;
+    response
+}
+
+/// A `HEAD` answer has the length that `GET` would have, and no body.
+pub fn as_asked(mut response: Response<Body>, method: &Method) -> Response<Body> {
+    if *method != Method::HEAD {
+        return response;
+    }
+    let body = std::mem::replace(response.body_mut(), Body::empty());
+    if let Some(length) = body.size_hint().exact()
+        && response.status() != StatusCode::NOT_MODIFIED
+    {
+        let length = HeaderValue::from(length);
+        response
+            .headers_mut()
+            .insert(header::CONTENT_LENGTH, length);
+    }
     response
 }
 

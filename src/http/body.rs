@@ -18,8 +18,8 @@ type Frames = Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + Send>>;
 /// The body of an answer.
 pub struct Body {
     content: Content,
-    /// Where bytes to apt clients are counted.
-    meters: Option<Arc<Meters>>,
+    /// Where its bytes are counted, and as what.
+    meters: Option<(Arc<Meters>, Kind)>,
 }
 
 enum Content {
@@ -60,10 +60,10 @@ impl Body {
         }
     }
 
-    /// Counts what goes to an apt client.
+    /// Counts what goes out.
     #[must_use]
-    pub fn counted(mut self, meters: &Arc<Meters>) -> Self {
-        self.meters = Some(Arc::clone(meters));
+    pub fn counted(mut self, meters: &Arc<Meters>, kind: Kind) -> Self {
+        self.meters = Some((Arc::clone(meters), kind));
         self
     }
 }
@@ -87,8 +87,8 @@ impl hyper::body::Body for Body {
                 next
             }
         };
-        if let (Some(meters), Some(Ok(bytes))) = (&this.meters, &next) {
-            meters.add(Kind::ToClients, bytes.len() as u64);
+        if let (Some((meters, kind)), Some(Ok(bytes))) = (&this.meters, &next) {
+            meters.add(*kind, bytes.len() as u64);
         }
         Poll::Ready(next.map(|bytes| bytes.map(Frame::data)))
     }

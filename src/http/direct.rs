@@ -100,7 +100,8 @@ fn hand_on(core: &Arc<Core>, method: &Method, answer: Answer) -> Response<Body> 
         }
         Body::empty()
     } else {
-        Body::frames(chunks(Arc::clone(core), answer, 0), length).counted(&core.meters)
+        Body::frames(chunks(Arc::clone(core), answer, 0), length)
+            .counted(&core.meters, Kind::ToClients)
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;

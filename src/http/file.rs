@@ -4,17 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::{HeaderMap, HeaderValue, Method, Response, StatusCode, header};
-use hyper::body::Body as _;
 use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-use super::answer::{HIT, MISS, Part, REVALIDATED, STALE, head, part};
+use super::answer::{HIT, MISS, REVALIDATED, STALE, as_asked, head, is_miss, miss, part};
 use super::body::Body;
 use super::direct::{Following, pass_through};
 use super::problem::Problem;
 use crate::clock::millis;
 use crate::core::{Core, Since};
+use crate::db::file::FileRow;
 use crate::db::suite::SuiteRow;
 use crate::debian::archive::ReleaseForm;
 use crate::debian::naming::Naming;
@@ -33,10 +33,6 @@ pub(super) const PATIENCE: Duration = Duration::from_millis(700);
 /// Likewise where that copy may well be wrong.
 const PREPARING: Duration = Duration::from_secs(10);
 
-/// A range that starts so many bytes ahead of what is here is fetched by
-/// itself, so that who resumes a large download does not wait for what it has.
-const AHEAD: u64 = 1024 * 1024;
-
 /// Serves files.
 #[derive(Clone)]
 pub struct Files {
@@ -46,6 +42,8 @@ pub struct Files {
     pub upstream: Upstream,
     /// Tasks that outlive the request that started them.
     pub tasks: TaskTracker,
+    /// Whether other nodes are asked for files.
+    pub asks_peers: bool,
 }
 
 /// A request for a file.
@@ -181,10 +179,13 @@ impl Files {
             None
         });
         let Some(entry) = found else {
-            if *asked.method == Method::HEAD || self.resumes_far_ahead(asked) {
+            if *asked.method == Method::HEAD {
                 return self.direct(asked).await;
             }
-            return self.fetched(asked).await;
+            return match self.far_range(asked) {
+                Some(range) => self.far(asked, range).await,
+                None => self.fetched(asked).await,
+            };
         };
         if entry.is_settled() && (entry.vouched || !asked.insists()) {
             return self.settled(asked, &entry).await;
@@ -201,7 +202,7 @@ impl Files {
                 self.core.flights.peek(asked.url.key()),
                 Some(State::Streaming(_))
             )
-            && !self.resumes_far_ahead(asked)
+            && self.far_range(asked).is_none()
     }
 
     /// Nothing is stored: joins the flight that fetches it, or opens one.
@@ -254,8 +255,8 @@ impl Files {
         match (state, copy) {
             (State::Streaming(growing), _) => Ok(self.coming(asked, &growing)),
             (State::Stored(entry), _) => self.settled(asked, &entry).await,
-            (State::Fetched(entry), _) if late => self.settled(asked, &entry).await,
-            (State::Fetched(entry), _) => self.stored(asked, &entry, MISS).await,
+            (State::Fetched(entry, _), _) if late => self.settled(asked, &entry).await,
+            (State::Fetched(entry, came), _) => self.stored(asked, &entry, miss(came)).await,
             (State::Unchanged(entry), _) => self.stored(asked, &entry, REVALIDATED).await,
             (State::Refused(refusal), Some(entry)) if refusal.stale_may_serve => {
                 self.stored(asked, &entry, STALE).await
@@ -271,18 +272,26 @@ impl Files {
     /// Joins the flight for an address, or opens one. One whose body is all
     /// here was asked before this client came: for a name that can change it
     /// is waited out, so that nobody gets yesterday's answer.
-    async fn join(&self, asked: &Asked<'_>) -> Joined {
+    pub(super) async fn join(&self, asked: &Asked<'_>) -> Joined {
         loop {
             let (flight, opened) = self.core.flights.join(asked.url.key());
             let mut state = flight.watch();
             if opened {
-                self.open(flight, asked);
-                return Joined { state, late: false };
+                self.open(Arc::clone(&flight), asked);
+                return Joined {
+                    flight,
+                    state,
+                    late: false,
+                };
             }
             let late =
                 matches!(&*state.borrow(), State::Streaming(growing) if is_complete(growing));
             if !late || asked.naming != Naming::Mutable {
-                return Joined { state, late };
+                return Joined {
+                    flight,
+                    state,
+                    late,
+                };
             }
             drop(flight);
             let _ = state.changed().await;
@@ -297,31 +306,13 @@ impl Files {
             .spawn(async move { core.answer(&flight, &url, &naming, since).await });
     }
 
-    /// Whether a range starts far beyond what is on its way.
-    fn resumes_far_ahead(&self, asked: &Asked<'_>) -> bool {
-        let start = asked
-            .headers
-            .get(header::RANGE)
-            .and_then(|value| value.to_str().ok())
-            .and_then(|text| {
-                text.strip_prefix("bytes=")?
-                    .split('-')
-                    .next()?
-                    .parse::<u64>()
-                    .ok()
-            });
-        let Some(start) = start.filter(|start| *start > AHEAD) else {
-            return false;
-        };
-        let here = match self.core.flights.peek(asked.url.key()) {
-            Some(State::Streaming(growing)) => growing.progress().len,
-            _ => 0,
-        };
-        start > here + AHEAD
-    }
-
     pub(super) async fn direct(&self, asked: &Asked<'_>) -> Result<Response<Body>, Problem> {
         self.core.meters.add(Kind::Misses, 1);
+        self.past_store(asked).await
+    }
+
+    /// Asks the origins for this client alone.
+    pub(super) async fn past_store(&self, asked: &Asked<'_>) -> Result<Response<Body>, Problem> {
         pass_through(
             &self.core,
             &self.upstream,
@@ -368,7 +359,7 @@ impl Files {
         }
         self.core.expected.take(asked.url.key());
         self.core.meters.add(Kind::Misses, 1);
-        self.follow(asked, growing, MISS)
+        self.follow(asked, growing, miss(growing.came()))
     }
 
     /// Answers with a body on disk, whole or growing.
@@ -380,12 +371,8 @@ impl Files {
     ) -> Response<Body> {
         let (described, total) = (&growing.described, growing.total);
         let part = part(asked.method, asked.headers, described, total);
-        let (start, end) = match part {
-            Part::Whole => (0, total),
-            Part::Bytes(from, to) => (from, Some(to)),
-            Part::NotModified | Part::Unsatisfiable => {
-                return head(part, described, total, status, Body::empty());
-            }
+        let Some((start, end)) = part.span(total) else {
+            return head(part, described, total, status, Body::empty());
         };
         let following = Following {
             core: Arc::clone(&self.core),
@@ -401,7 +388,7 @@ impl Files {
             described,
             total,
             status,
-            body.counted(&self.core.meters),
+            body.counted(&self.core.meters, Kind::ToClients),
         );
         as_asked(response, asked.method)
     }
@@ -409,39 +396,19 @@ impl Files {
     /// Opens a body on disk. One that is missing is forgotten with its rows,
     /// so that the next request fetches it.
     async fn opened(&self, entry: &Arc<Entry>) -> Result<Option<Arc<Growing>>, Problem> {
-        let (core, wanted) = (Arc::clone(&self.core), Arc::clone(entry));
-        let opened =
-            tokio::task::spawn_blocking(move || core.disk.body(&wanted.sha256, wanted.size)).await;
-        let failed = |error: String| {
+        let file = FileRow {
+            id: entry.file_id,
+            sha256: entry.sha256,
+            size: entry.size,
+        };
+        let opened = self.core.open_body(file).await.map_err(|error| {
             Problem::new(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 format!("The cached file can't be opened: {error}."),
             )
-        };
-        match opened.map_err(|error| failed(error.to_string()))? {
-            Ok(Some(file)) => Ok(Some(Growing::whole(
-                entry.described.clone(),
-                entry.size,
-                file,
-            ))),
-            Ok(None) => {
-                tracing::warn!(
-                    url = entry.key,
-                    "the cached body is missing or cut short: it will be fetched again"
-                );
-                let file = crate::db::file::FileRow {
-                    id: entry.file_id,
-                    sha256: entry.sha256,
-                    size: entry.size,
-                };
-                self.core
-                    .forget(vec![file])
-                    .await
-                    .map_err(|error| failed(error.to_string()))?;
-                Ok(None)
-            }
-            Err(error) => Err(failed(error.to_string())),
-        }
+        })?;
+        let described = entry.described.clone();
+        Ok(opened.map(|file| Growing::whole(described, entry.size, file)))
     }
 
     /// Answers with a file that is in memory.
@@ -454,20 +421,13 @@ impl Files {
     ) -> Option<Response<Body>> {
         let bytes = entry.body.as_ref()?;
         let part = part(method, headers, &entry.described, Some(entry.size));
-        let body = match part {
-            Part::Whole => Body::full(bytes.clone()).counted(&self.core.meters),
-            Part::Bytes(from, to) => {
-                let (from, to) = (usize::try_from(from).ok()?, usize::try_from(to).ok()?);
-                Body::full(bytes.slice(from..to)).counted(&self.core.meters)
-            }
-            Part::NotModified | Part::Unsatisfiable => Body::empty(),
-        };
+        let body = Body::full(part.of(bytes)).counted(&self.core.meters, Kind::ToClients);
         self.count(entry, &status);
         Some(head(part, &entry.described, Some(entry.size), status, body))
     }
 
     fn count(&self, entry: &Arc<Entry>, status: &HeaderValue) {
-        let kind = if *status == MISS {
+        let kind = if is_miss(status) {
             Kind::Misses
         } else {
             Kind::Hits
@@ -477,25 +437,9 @@ impl Files {
     }
 }
 
-/// A `HEAD` answer has the length that `GET` would have, and no body.
-fn as_asked(mut response: Response<Body>, method: &Method) -> Response<Body> {
-    if *method != Method::HEAD {
-        return response;
-    }
-    let body = std::mem::replace(response.body_mut(), Body::empty());
-    if let Some(length) = body.size_hint().exact()
-        && response.status() != StatusCode::NOT_MODIFIED
-    {
-        let length = HeaderValue::from(length);
-        response
-            .headers_mut()
-            .insert(header::CONTENT_LENGTH, length);
-    }
-    response
-}
-
 /// A flight that a client waits for.
-struct Joined {
+pub(super) struct Joined {
+    pub(super) flight: Arc<Flight>,
     state: watch::Receiver<State>,
     /// Whether its body was all here when the client came.
     late: bool,
@@ -506,7 +450,15 @@ impl Joined {
     /// on, so that head and small body are one packet. A body that is complete
     /// while its rows are being written is a hit in a moment, and one that
     /// broke may come from another origin: both are waited for.
-    async fn answerable(mut self) -> (State, bool) {
+    async fn answerable(self) -> (State, bool) {
+        self.answerable_at(|_| Some(0)).await
+    }
+
+    /// Likewise, from another byte on; `None` where none is to be sent.
+    pub(super) async fn answerable_at(
+        mut self,
+        first: impl Fn(&Growing) -> Option<u64>,
+    ) -> (State, bool) {
         loop {
             let known = self
                 .state
@@ -520,7 +472,9 @@ impl Joined {
             let State::Streaming(growing) = known else {
                 return (known, self.late);
             };
-            growing.begun().await;
+            if let Some(at) = first(&growing) {
+                growing.begun(at).await;
+            }
             if !is_over(&growing) || is_complete(&growing) {
                 return (State::Streaming(growing), self.late);
             }

@@ -36,6 +36,11 @@ pub fn text(status: &Status) -> String {
             "Bytes of bodies to apt clients",
             traffic.to_clients,
         ),
+        (
+            "to_peers",
+            "Bytes of bodies to other nodes",
+            traffic.to_peers,
+        ),
     ] {
         registry.register_with_unit(name, help, Unit::Bytes, ConstCounter::new(value));
     }

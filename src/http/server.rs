@@ -96,25 +96,14 @@ impl Face {
     /// Serves until told to stop.
     pub async fn serve(self, listener: TcpListener) {
         let face = Arc::new(self);
-        loop {
-            let accepted = tokio::select! {
-                accepted = face.accept(&listener) => accepted,
-                () = face.stops.soft.cancelled() => return,
-            };
-            let (stream, peer, permit) = match accepted {
-                Ok(accepted) => accepted,
-                Err(error) => {
-                    tracing::warn!(%error, "no connection can be accepted for the moment");
-                    tokio::time::sleep(ACCEPT_PAUSE).await;
-                    continue;
-                }
-            };
+        let take = |(stream, peer, permit)| {
             let mine = Arc::clone(&face);
             face.tasks.spawn(async move {
                 mine.connection(stream, peer).await;
                 drop(permit);
             });
-        }
+        };
+        keep_accepting(&face.stops, || face.accept(&listener), take).await;
     }
 
     /// The next connection, once there is a place for it.
@@ -131,16 +120,7 @@ impl Face {
     }
 
     async fn connection(&self, stream: TcpStream, peer: IpAddr) {
-        let prepared = stream
-            .set_nodelay(true)
-            .and_then(|()| {
-                Ok(sockopt::set_tcp_user_timeout(
-                    &stream,
-                    u32::try_from(STALLED.as_millis()).unwrap_or(u32::MAX),
-                )?)
-            })
-            .and_then(|()| Ok(sockopt::set_socket_keepalive(&stream, true)?));
-        if let Err(error) = prepared {
+        if let Err(error) = prepare(&stream) {
             tracing::debug!(%peer, %error, "a connection ended before it began");
             return;
         }
@@ -164,6 +144,40 @@ impl Face {
             connection(stream, answer, &self.stops).await;
         }
     }
+}
+
+/// Hands what `accept` brings to `take` until the soft stop. A failure is
+/// followed by a pause, and by nothing else.
+pub async fn keep_accepting<T, R>(stops: &Stops, accept: impl Fn() -> R, take: impl Fn(T))
+where
+    R: Future<Output = io::Result<T>>,
+{
+    loop {
+        let accepted = tokio::select! {
+            accepted = accept() => accepted,
+            () = stops.soft.cancelled() => return,
+        };
+        match accepted {
+            Ok(accepted) => take(accepted),
+            Err(error) => {
+                tracing::warn!(%error, "no connection can be accepted for the moment");
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        }
+    }
+}
+
+/// Sees that a connection waits for nothing but its client, and not for long
+/// for one that is gone.
+///
+/// # Errors
+/// Where it ended already.
+pub fn prepare(stream: &TcpStream) -> io::Result<()> {
+    let stalled = u32::try_from(STALLED.as_millis()).unwrap_or(u32::MAX);
+    stream.set_nodelay(true)?;
+    sockopt::set_tcp_user_timeout(stream, stalled)?;
+    sockopt::set_socket_keepalive(stream, true)?;
+    Ok(())
 }
 
 /// Serves one connection to its end.

@@ -1,5 +1,7 @@
 //! What the node tells of itself: one structure for JSON, page and metrics.
 
+use std::collections::HashMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -8,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::clock::to_http_time;
 use crate::core::Core;
 use crate::db::DbError;
+use crate::db::piece::{PieceRow, PieceState};
 use crate::db::refusal::Refused;
 use crate::db::view::SuiteStatus;
 use crate::debian::naming::to_hex;
@@ -15,6 +18,8 @@ use crate::health::Failing;
 use crate::meter::Kind;
 use crate::overlay::Overlay;
 use crate::store::flight::State;
+use crate::store::growing::Came;
+use crate::swarm::book::Standing;
 
 /// Refusals told of.
 const REFUSALS: i64 = 50;
@@ -36,7 +41,9 @@ pub struct Status {
     pub index: Index,
     /// The distributed hash table.
     pub dht: Dht,
-    /// Other nodes.
+    /// The face that other nodes see.
+    pub peer_face: PeerFace,
+    /// Other nodes that were asked for files, the best first.
     pub peers: Vec<Peer>,
     /// What is coming in now.
     pub downloads: Vec<Download>,
@@ -128,6 +135,14 @@ pub struct Dht {
     pub announced: u64,
 }
 
+/// The face that other nodes see.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct PeerFace {
+    /// Where the node serves other nodes, `IP:PORT`; none where
+    /// `peer.enabled` is false.
+    pub addresses: Vec<SocketAddr>,
+}
+
 /// Another node.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Peer {
@@ -137,14 +152,36 @@ pub struct Peer {
     pub score: f64,
     /// Wrong bytes in the last 24 hours.
     pub hash_errors_24h: u64,
-    /// Recent speed.
+    /// Recent speed; 0 where it was not measured.
     pub bytes_per_second: u64,
-    /// From request to first byte.
+    /// From request to first byte; 0 where it was not measured.
     pub lag_seconds: f64,
     /// Requests under way.
     pub pending: u64,
     /// Whether a connection is open.
     pub connected: bool,
+    /// Bytes received from it and verified.
+    pub bytes: u64,
+    /// What went wrong last; `null` where nothing did.
+    pub last_error: Option<String>,
+}
+
+impl From<Standing> for Peer {
+    #[allow(clippy::cast_precision_loss)]
+    fn from(stands: Standing) -> Self {
+        let properties = stands.properties;
+        Self {
+            address: stands.address.to_string(),
+            score: stands.score,
+            hash_errors_24h: properties.hash_errors,
+            bytes_per_second: properties.speed.unwrap_or(0),
+            lag_seconds: properties.lag.unwrap_or(0) as f64 / 1000.0,
+            pending: properties.pending.into(),
+            connected: properties.connected,
+            bytes: stands.bytes,
+            last_error: stands.last_error,
+        }
+    }
 }
 
 /// What is coming in.
@@ -156,10 +193,34 @@ pub struct Download {
     pub size: u64,
     /// Bytes that are here.
     pub done: u64,
-    /// Pieces and who they come from.
-    pub pieces: Vec<serde_json::Value>,
-    /// Where it comes from.
+    /// Pieces and who they come from; none where one source sends all of it.
+    pub pieces: Vec<Piece>,
+    /// Where it comes from so far: `mirror`, `peers` or `mixed`.
     pub source: String,
+}
+
+/// A piece was asked of somebody.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Piece {
+    /// Place in the file, from 0.
+    pub piece: u64,
+    /// 0, and one more each time that the whole file came out wrong.
+    pub round: u32,
+    /// `IP:PORT`; `null` for the mirror.
+    pub peer: Option<String>,
+    /// What came of it.
+    pub state: PieceState,
+}
+
+impl From<PieceRow> for Piece {
+    fn from(row: PieceRow) -> Self {
+        Self {
+            piece: row.piece,
+            round: row.round,
+            peer: row.peer.map(|peer| peer.to_string()),
+            state: row.state,
+        }
+    }
 }
 
 /// An origin that fails at present.
@@ -194,6 +255,8 @@ pub struct StatusSource {
     pub started: Instant,
     /// The place in the DHT; `None` where it is switched off.
     pub overlay: Option<Overlay>,
+    /// Where other nodes are served.
+    pub peer_addresses: Vec<SocketAddr>,
 }
 
 impl StatusSource {
@@ -208,7 +271,7 @@ impl StatusSource {
         for (sum, kind) in sums.iter_mut().zip(Kind::ALL) {
             *sum = core.db.traffic_total(kind).await? + core.meters.pending(kind);
         }
-        let [from_mirrors, to_clients, hits, misses] = sums;
+        let [from_mirrors, from_peers, to_clients, to_peers, hits, misses] = sums;
         let index = self.index().await?;
         Ok(Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -223,15 +286,19 @@ impl StatusSource {
             },
             traffic: Traffic {
                 from_mirrors,
+                from_peers,
                 to_clients,
-                ..Traffic::default()
+                to_peers,
             },
-            downloads: self.downloads(),
+            peers: self.peers(),
+            downloads: self.downloads().await?,
             failing_mirrors: core.health.failing().into_iter().map(Into::into).collect(),
             warnings: self.warnings(&index.suites),
             index,
             dht: self.dht().await?,
-            ..Status::default()
+            peer_face: PeerFace {
+                addresses: self.peer_addresses.clone(),
+            },
         })
     }
 
@@ -297,26 +364,39 @@ impl StatusSource {
         expired.collect()
     }
 
-    fn downloads(&self) -> Vec<Download> {
-        let flights = self.core.flights.all().into_iter();
+    fn peers(&self) -> Vec<Peer> {
+        let standings = self.core.peers().standings(self.core.now());
+        standings.into_iter().map(Into::into).collect()
+    }
+
+    async fn downloads(&self) -> Result<Vec<Download>, DbError> {
+        let flights = self.core.flights.all();
+        let mut pieces = if flights.is_empty() {
+            HashMap::new()
+        } else {
+            self.core.db.running_pieces().await?
+        };
         let mut downloads: Vec<_> = flights
+            .into_iter()
             .map(|flight| {
-                let (size, done) = match flight.state() {
+                let (size, done, came) = match flight.state() {
                     State::Streaming(growing) => {
-                        (growing.total.unwrap_or(0), growing.progress().len)
+                        let done = growing.written();
+                        (growing.total.unwrap_or(0), done, growing.came())
                     }
-                    _ => (0, 0),
+                    _ => (0, 0, Came::default()),
                 };
+                let pieces = pieces.remove(flight.key()).unwrap_or_default();
                 Download {
                     path: flight.key().to_owned(),
                     size,
                     done,
-                    source: "mirror".to_owned(),
-                    ..Download::default()
+                    pieces: pieces.into_iter().map(Into::into).collect(),
+                    source: came.as_str().to_owned(),
                 }
             })
             .collect();
         downloads.sort_by(|one, other| one.path.cmp(&other.path));
-        downloads
+        Ok(downloads)
     }
 }

@@ -201,11 +201,27 @@ pub struct Temp {
     kept: bool,
 }
 
+/// How the names of bodies end that come in parts.
+const PARTS: &str = ".parts";
+
 impl Temp {
     /// A place of its own, with nothing there yet.
     #[must_use]
     pub fn new(disk: &Arc<Disk>) -> Self {
         Self::named(disk, format!("{:032x}", rand::random::<u128>()))
+    }
+
+    /// A place for a body that comes in parts: unlike others it may be as long
+    /// as it should be, and not whole.
+    #[must_use]
+    pub fn of_parts(disk: &Arc<Disk>) -> Self {
+        Self::named(disk, format!("{:032x}{PARTS}", rand::random::<u128>()))
+    }
+
+    /// Whether a body of this name comes in parts.
+    #[must_use]
+    pub fn is_of_parts(name: &str) -> bool {
+        name.ends_with(PARTS)
     }
 
     /// A place that an earlier process made.

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::growing::Growing;
+use super::growing::{Came, Growing};
 use super::hot::Entry;
 
 /// What is known of the answer.
@@ -23,8 +23,8 @@ pub enum State {
     Streaming(Arc<Growing>),
     /// It was in the store all along.
     Stored(Arc<Entry>),
-    /// It came from an origin just now and is in the store.
-    Fetched(Arc<Entry>),
+    /// It came just now, and is in the store.
+    Fetched(Arc<Entry>, Came),
     /// The stored copy is current: the origin said so just now.
     Unchanged(Arc<Entry>),
     /// It can be had, but not be kept: everybody fetches for themselves.
@@ -57,12 +57,34 @@ impl Refusal {
     }
 }
 
+/// In which order a body comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Course {
+    /// That can't be told yet.
+    #[default]
+    Unknown,
+    /// From the first byte to the last: who wants some of it waits for all
+    /// before.
+    InOrder,
+    /// In parts, of which those come first that are waited for.
+    InParts,
+}
+
 /// One question on its way.
 #[derive(Debug)]
 pub struct Flight<S = State> {
     key: String,
     state: watch::Sender<S>,
+    course: watch::Sender<Course>,
+    ranges: Mutex<Vec<Range>>,
 }
+
+/// First byte of what a client wants, and the one behind the last; `None`: all
+/// there are.
+pub type Range = (u64, Option<u64>);
+
+/// Ranges of one body that are kept in mind.
+const RANGES: usize = 8;
 
 impl<S: Clone> Flight<S> {
     /// What is known now, and what will be.
@@ -86,6 +108,39 @@ impl<S: Clone> Flight<S> {
     /// More is known.
     pub fn tell(&self, state: S) {
         self.state.send_replace(state);
+    }
+
+    /// In which order the body comes, now and from now on.
+    #[must_use]
+    pub fn course(&self) -> watch::Receiver<Course> {
+        self.course.subscribe()
+    }
+
+    /// The body comes so.
+    pub fn take_course(&self, course: Course) {
+        self.course
+            .send_if_modified(|before| std::mem::replace(before, course) != course);
+    }
+
+    fn lock_ranges(&self) -> MutexGuard<'_, Vec<Range>> {
+        self.ranges.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A client waits for a range that starts beyond what is here. Of too
+    /// many, the latest are kept in mind.
+    pub fn want(&self, range: Range) {
+        let mut ranges = self.lock_ranges();
+        ranges.retain(|other| other.0 != range.0);
+        if ranges.len() >= RANGES {
+            ranges.remove(0);
+        }
+        ranges.push(range);
+    }
+
+    /// What clients wait for beyond what is here.
+    #[must_use]
+    pub fn wanted(&self) -> Vec<Range> {
+        self.lock_ranges().clone()
     }
 }
 
@@ -118,6 +173,8 @@ impl<S: Clone + Default> Flights<S> {
         let flight = Arc::new(Flight {
             key: key.to_owned(),
             state: watch::Sender::new(S::default()),
+            course: watch::Sender::default(),
+            ranges: Mutex::default(),
         });
         map.insert(key.to_owned(), Arc::clone(&flight));
         (flight, true)

@@ -1,18 +1,19 @@
 //! A body on its way in, followed by any number of readers.
 
 use std::io;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::watch;
 
+use super::extents::Extents;
 use super::hot::Described;
 use super::mapped::{Cursor, FRAME, MappedFile};
 
 /// How far a body has come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress {
-    /// Bytes that readers may take.
+    /// Bytes from the first on that readers may take.
     pub len: u64,
     /// How it stands.
     pub end: End,
@@ -43,6 +44,36 @@ pub enum Break {
     Wrong,
 }
 
+/// Who sent a body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Came {
+    /// An origin.
+    #[default]
+    Mirror,
+    /// Other nodes.
+    Peers,
+    /// Both.
+    Mixed,
+}
+
+impl Came {
+    /// As the status and `Cache-Status` spell it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Mirror => "mirror",
+            Self::Peers => "peers",
+            Self::Mixed => "mixed",
+        }
+    }
+
+    /// Who sent it, where this one sent some of it as well.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        if self == other { self } else { Self::Mixed }
+    }
+}
+
 /// A body on its way in.
 #[derive(Debug)]
 pub struct Growing {
@@ -51,26 +82,45 @@ pub struct Growing {
     /// Its length in bytes, where the origin said.
     pub total: Option<u64>,
     file: Arc<MappedFile>,
-    progress: watch::Sender<Progress>,
-    written: Mutex<Written>,
+    written: watch::Sender<Written>,
 }
 
 /// What the writer did, and how much of it may be shown.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug)]
 struct Written {
+    /// Up to here everything is written.
     len: u64,
+    /// What is written beyond.
+    ahead: Extents,
+    /// From here on nothing is shown.
+    limit: u64,
+    end: End,
     noted: bool,
     proved: bool,
     held: bool,
+    came: Option<Came>,
 }
 
 impl Written {
-    /// Bytes that readers may take. Whoever has the last byte must be able to
+    /// Nothing of so many bytes.
+    fn nothing(total: Option<u64>) -> Self {
+        let mut nothing = Self {
+            len: 0,
+            ahead: Extents::default(),
+            limit: 0,
+            end: End::Open,
+            noted: false,
+            proved: false,
+            held: false,
+            came: None,
+        };
+        nothing.set_limit(total);
+        nothing
+    }
+
+    /// Where showing has to stop. Whoever has the last byte must be able to
     /// count on the row that a restart finds, and on the hash.
-    fn shown(&self, total: Option<u64>) -> u64 {
-        if self.held && !self.proved {
-            return 0;
-        }
+    fn set_limit(&mut self, total: Option<u64>) {
         let kept_back = match (self.noted, self.proved) {
             // The note is a matter of microseconds: a small body waits for it
             // and goes out in one piece.
@@ -78,9 +128,26 @@ impl Written {
             (true, false) => 1,
             (true, true) => 0,
         };
-        total.map_or(self.len, |total| {
-            self.len.min(total.saturating_sub(kept_back))
-        })
+        self.limit = match total {
+            _ if self.held && !self.proved => 0,
+            Some(total) => total.saturating_sub(kept_back),
+            None => u64::MAX,
+        };
+    }
+
+    /// Bytes from the first on that readers may take.
+    fn shown(&self) -> u64 {
+        self.len.min(self.limit)
+    }
+
+    /// Up to where a reader may take the bytes from `at` on, where it may.
+    fn reach(&self, at: u64) -> Option<u64> {
+        let shown = self.shown();
+        if at < shown {
+            return Some(shown);
+        }
+        let to = self.ahead.reach(at)?.min(self.limit);
+        (at < to).then_some(to)
     }
 }
 
@@ -92,11 +159,7 @@ impl Growing {
             described,
             total,
             file,
-            progress: watch::Sender::new(Progress {
-                len: 0,
-                end: End::Open,
-            }),
-            written: Mutex::default(),
+            written: watch::Sender::new(Written::nothing(total)),
         })
     }
 
@@ -114,6 +177,18 @@ impl Growing {
     /// Bytes up to `len` are in the file now.
     pub fn publish(&self, len: u64) {
         self.change(|written| written.len = len);
+    }
+
+    /// Bytes up to `len` are in the file now, and those of `ahead`, which lie
+    /// beyond.
+    pub fn publish_parts(&self, len: u64, ahead: &Extents) {
+        self.written.send_if_modified(|written| {
+            let shown = written.shown();
+            written.len = len;
+            let moved = written.shown() > shown || written.ahead != *ahead;
+            written.ahead.copy(ahead);
+            moved
+        });
     }
 
     /// A row says which file holds what, so that a restart finds it.
@@ -138,39 +213,50 @@ impl Growing {
     }
 
     fn change(&self, change: impl FnOnce(&mut Written)) {
-        let mut written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        change(&mut written);
-        let shown = written.shown(self.total);
-        self.progress.send_if_modified(|progress| {
-            let moved = shown > progress.len;
-            progress.len = shown.max(progress.len);
-            moved
+        self.written.send_if_modified(|written| {
+            let (shown, limit) = (written.shown(), written.limit);
+            change(written);
+            written.set_limit(self.total);
+            written.shown() > shown || (written.limit > limit && !written.ahead.is_empty())
         });
+    }
+
+    /// Some of it came from there.
+    pub fn came_from(&self, came: Came) {
+        self.change(|written| {
+            written.came = Some(written.came.map_or(came, |before| before.and(came)));
+        });
+    }
+
+    /// Where it came from so far.
+    #[must_use]
+    pub fn came(&self) -> Came {
+        self.written.borrow().came.unwrap_or_default()
     }
 
     /// Bytes that are here, shown or not.
     #[must_use]
     pub fn written(&self) -> u64 {
-        let written = self.written.lock().unwrap_or_else(PoisonError::into_inner);
-        written.len
+        let written = self.written.borrow();
+        written.len + written.ahead.bytes()
     }
 
-    /// Waits for the first byte, or for the end where there is none.
-    pub async fn begun(&self) {
-        let mut progress = self.progress.subscribe();
-        let begun = |progress: &Progress| progress.len > 0 || progress.end != End::Open;
+    /// Waits for the byte at `at`, or for the end where there is none.
+    pub async fn begun(&self, at: u64) {
+        let mut written = self.written.subscribe();
+        let begun = |written: &Written| written.reach(at).is_some() || written.end != End::Open;
         if self.total != Some(0) {
             // The sender lives as long as `self` does.
-            let _ = progress.wait_for(begun).await;
+            let _ = written.wait_for(begun).await;
         }
     }
 
     /// No more will change. The first word holds.
     pub fn end(&self, end: End) {
-        self.progress.send_if_modified(|progress| {
-            let open = progress.end == End::Open;
+        self.written.send_if_modified(|written| {
+            let open = written.end == End::Open;
             if open {
-                progress.end = end;
+                written.end = end;
             }
             open
         });
@@ -185,7 +271,11 @@ impl Growing {
     /// How far it has come.
     #[must_use]
     pub fn progress(&self) -> Progress {
-        *self.progress.borrow()
+        let written = self.written.borrow();
+        Progress {
+            len: written.shown(),
+            end: written.end,
+        }
     }
 
     /// A reader of the bytes from `start` up to `end`, or to wherever the body ends.
@@ -193,7 +283,7 @@ impl Growing {
     pub fn reader(self: &Arc<Self>, start: u64, end: Option<u64>) -> Reader {
         Reader {
             cursor: Cursor::new(Arc::clone(&self.file)),
-            progress: self.progress.subscribe(),
+            written: self.written.subscribe(),
             at: start,
             end: end.or(self.total),
         }
@@ -215,7 +305,7 @@ pub enum ReadError {
 #[derive(Debug)]
 pub struct Reader {
     cursor: Cursor,
-    progress: watch::Receiver<Progress>,
+    written: watch::Receiver<Written>,
     at: u64,
     end: Option<u64>,
 }
@@ -236,19 +326,23 @@ impl Reader {
         if self.end.is_some_and(|end| self.at >= end) {
             return Ok(None);
         }
-        let at = self.at;
-        let seen = *self
-            .progress
-            .wait_for(|progress| progress.len > at || progress.end != End::Open)
+        let (at, mut reach) = (self.at, None);
+        let seen = self
+            .written
+            .wait_for(|written| {
+                reach = written.reach(at);
+                reach.is_some() || written.end != End::Open
+            })
             .await
-            .map_err(|_| Break::Upstream)?;
-        if seen.len > at {
-            let end = self.end.map_or(seen.len, |end| end.min(seen.len));
+            .map_err(|_| Break::Upstream)?
+            .end;
+        if let Some(reach) = reach {
+            let end = self.end.map_or(reach, |end| end.min(reach));
             let frame = self.cursor.frame(at, end).await?;
             self.at += frame.len() as u64;
             return Ok(Some(frame));
         }
-        match seen.end {
+        match seen {
             End::Broken(cause) => Err(cause.into()),
             End::Whole | End::Open => Ok(None),
         }

@@ -1,12 +1,12 @@
 //! What the hit path needs, in memory: no SQL statement a hit.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::SystemTime;
 
 use axum::http::HeaderValue;
 use bytes::Bytes;
 
+use super::memory::Memory;
 use crate::clock::{Millis, to_http_time};
 use crate::debian::naming::Naming;
 use crate::validators::Validators;
@@ -149,64 +149,13 @@ impl Entry {
 }
 
 /// Entries by address, bounded by the bytes they hold.
-#[derive(Debug)]
-pub struct Hot {
-    entries: moka::sync::Cache<String, Arc<Entry>>,
-    forgettings: AtomicU64,
-}
+pub type Hot = Memory<String, Entry>;
 
 impl Default for Hot {
     fn default() -> Self {
-        let weigher = |key: &String, entry: &Arc<Entry>| {
+        Self::new(CAPACITY, |key, entry| {
             let body = entry.body.as_ref().map_or(0, Bytes::len);
-            u32::try_from(2 * key.len() + body + OVERHEAD).unwrap_or(u32::MAX)
-        };
-        Self {
-            entries: moka::sync::Cache::builder()
-                .max_capacity(CAPACITY)
-                .weigher(weigher)
-                .build(),
-            forgettings: AtomicU64::new(0),
-        }
-    }
-}
-
-impl Hot {
-    /// The entry for an address.
-    #[must_use]
-    pub fn get(&self, key: &str) -> Option<Arc<Entry>> {
-        self.entries.get(key)
-    }
-
-    /// How often anything was forgotten: to be read before the row that an
-    /// entry is made of, and given to [`Hot::put`].
-    #[must_use]
-    pub fn forgettings(&self) -> u64 {
-        self.forgettings.load(Ordering::SeqCst)
-    }
-
-    /// Keeps an entry, unless something was forgotten since its row was read:
-    /// it might be the very thing.
-    pub fn put(&self, entry: &Arc<Entry>, forgettings: u64) {
-        if self.forgettings() != forgettings {
-            return;
-        }
-        self.entries.insert(entry.key.clone(), Arc::clone(entry));
-        // What was forgotten between the look above and the insertion.
-        if self.forgettings() != forgettings {
-            self.entries.invalidate(&entry.key);
-        }
-    }
-
-    /// Forgets an address.
-    pub fn forget(&self, key: &str) {
-        self.forgettings.fetch_add(1, Ordering::SeqCst);
-        self.entries.invalidate(key);
-    }
-
-    /// Forgets everything.
-    pub fn clear(&self) {
-        self.forgettings.fetch_add(1, Ordering::SeqCst);
-        self.entries.invalidate_all();
+            2 * key.len() + body + OVERHEAD
+        })
     }
 }

@@ -13,11 +13,13 @@ use rustix::fs::{FallocateFlags, fallocate};
 use rustix::io::Errno;
 use sha1::Sha1;
 use sha2::{Digest as _, Sha256, Sha512};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
+use super::extents::Extents;
 use super::growing::Growing;
 use crate::debian::digest::Digest;
+use crate::swarm::torrent::{PieceHasher, TorrentString};
 
 /// Chunks between network and disk; one is 512 KiB at most, and this is what
 /// a download takes of memory where the disk is slower than the network.
@@ -58,10 +60,17 @@ pub struct Received {
     pub size: u64,
     /// Whether its bytes have the hash that it is known by; true where none is known.
     pub as_vouched: bool,
+    /// The hashes of its pieces, where they were wanted.
+    pub torrent: Option<TorrentString>,
 }
 
 enum Step {
+    /// The next bytes of a body that comes in order.
     Chunk(Bytes),
+    /// Bytes of a body that comes in parts.
+    Part(u64, Bytes),
+    /// Tell when this is reached.
+    Settle(oneshot::Sender<()>),
     /// The origin sends it all again from the first byte.
     Rewind,
     /// Everything came: make it durable.
@@ -73,6 +82,8 @@ struct Hashes {
     sha256: Sha256,
     /// Another one that the file is known by.
     other: Option<Other>,
+    /// Those of its pieces, where other nodes may want them.
+    pieces: Option<PieceHasher>,
 }
 
 enum Other {
@@ -81,9 +92,10 @@ enum Other {
 }
 
 impl Hashes {
-    fn new(vouched: Option<&Digest>) -> Self {
+    fn new(vouched: Option<&Digest>, pieces: bool) -> Self {
         Self {
             sha256: Sha256::new(),
+            pieces: pieces.then(PieceHasher::new),
             other: match vouched {
                 Some(Digest::Sha1(_)) => Some(Other::Sha1(Sha1::new())),
                 Some(Digest::Sha512(_)) => Some(Other::Sha512(Sha512::new())),
@@ -94,6 +106,9 @@ impl Hashes {
 
     fn update(&mut self, bytes: &[u8]) {
         self.sha256.update(bytes);
+        if let Some(pieces) = &mut self.pieces {
+            pieces.push(bytes);
+        }
         match &mut self.other {
             Some(Other::Sha1(sha1)) => sha1.update(bytes),
             Some(Other::Sha512(sha512)) => sha512.update(bytes),
@@ -111,6 +126,7 @@ impl Hashes {
         Received {
             sha256,
             size,
+            torrent: self.pieces.map(PieceHasher::finish),
             // MD5 is not computed: it would prove nothing.
             as_vouched: vouched
                 .is_none_or(|wanted| matches!(wanted, Digest::Md5(_)) || *wanted == is),
@@ -126,15 +142,17 @@ pub struct Incoming {
 }
 
 impl Incoming {
-    /// Starts writing to the file of `growing`, which is empty, for its readers.
+    /// Starts writing to the file of `growing`, which is empty, for its
+    /// readers. `pieces`: whether the hashes of pieces are wanted.
     #[must_use]
-    pub fn start(growing: Arc<Growing>, vouched: Option<Digest>) -> Self {
+    pub fn start(growing: Arc<Growing>, vouched: Option<Digest>, pieces: bool) -> Self {
         let (steps, queue) = mpsc::channel(QUEUE);
         let task = tokio::task::spawn_blocking(move || {
             Writer {
                 growing,
-                hashes: Hashes::new(vouched.as_ref()),
+                hashes: Hashes::new(vouched.as_ref(), pieces),
                 len: 0,
+                ahead: Extents::default(),
                 hashed: 0,
                 started: Instant::now(),
                 again: None,
@@ -148,6 +166,20 @@ impl Incoming {
     /// [`Incoming::finish_if`] says why.
     pub async fn push(&self, bytes: Bytes) -> bool {
         self.steps.send(Step::Chunk(bytes)).await.is_ok()
+    }
+
+    /// Hands over the bytes from `at` on, of a body that comes in parts. What
+    /// is there already stays as it is. Answers as [`Incoming::push`].
+    pub async fn push_part(&self, at: u64, bytes: Bytes) -> bool {
+        self.steps.send(Step::Part(at, bytes)).await.is_ok()
+    }
+
+    /// Waits until what was handed over is written.
+    pub async fn settled(&self) {
+        let (tell, told) = oneshot::channel();
+        if self.steps.send(Step::Settle(tell)).await.is_ok() {
+            let _ = told.await;
+        }
     }
 
     /// From here on the bytes come again from the first.
@@ -172,7 +204,10 @@ impl Incoming {
 struct Writer {
     growing: Arc<Growing>,
     hashes: Hashes,
+    /// Up to here everything is written.
     len: u64,
+    /// What is written beyond.
+    ahead: Extents,
     hashed: u64,
     started: Instant,
     /// After a rewind: how far the second coming was compared with the first.
@@ -189,6 +224,8 @@ impl Writer {
         while let Some(step) = queue.blocking_recv() {
             match step {
                 Step::Chunk(bytes) => self.write(&bytes)?,
+                Step::Part(at, bytes) => self.write_part(at, &bytes)?,
+                Step::Settle(tell) => drop(tell.send(())),
                 Step::Rewind => self.again = Some(0),
                 Step::Finish if self.again.is_some() => return Err(WriteError::Changed),
                 Step::Finish => {
@@ -228,6 +265,30 @@ impl Writer {
             self.hash_up_to(self.len - fresh.len() as u64)?;
             self.hashes.update(fresh);
             self.hashed = self.len;
+        }
+        Ok(())
+    }
+
+    /// Writes what is not there yet of the bytes from `at` on.
+    fn write_part(&mut self, mut at: u64, mut bytes: &[u8]) -> Result<(), WriteError> {
+        if let Some(total) = self.growing.total
+            && at + bytes.len() as u64 > total
+        {
+            return Err(WriteError::TooLong(total));
+        }
+        let end = at + bytes.len() as u64;
+        while let Some((from, to)) = self.ahead.gap(at.max(self.len), end) {
+            let skipped = usize::try_from(from - at).unwrap_or(usize::MAX);
+            let (fresh, rest) = bytes[skipped..].split_at(usize::try_from(to - from).unwrap_or(0));
+            self.growing.file().write_all_at(fresh, from)?;
+            self.ahead.insert(from, to);
+            (at, bytes) = (to, rest);
+        }
+        let before = self.len;
+        self.len = self.ahead.take(self.len);
+        self.growing.publish_parts(self.len, &self.ahead);
+        if self.len > before && self.is_slow() {
+            self.hash_up_to(self.len)?;
         }
         Ok(())
     }

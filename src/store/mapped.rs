@@ -43,7 +43,7 @@ impl AsRef<[u8]> for SharedSegment {
 }
 
 impl MappedFile {
-    /// Takes an open file that only ever grows.
+    /// Takes an open file whose bytes are written once.
     #[must_use]
     pub fn new(file: File) -> Arc<Self> {
         Arc::new(Self {
@@ -52,7 +52,7 @@ impl MappedFile {
         })
     }
 
-    /// The file itself, to be written at its end.
+    /// The file itself, to be written.
     #[must_use]
     pub const fn file(&self) -> &File {
         &self.file
@@ -64,11 +64,11 @@ impl MappedFile {
             return Ok(segment);
         }
         let length = usize::try_from(SEGMENT).map_err(io::Error::other)?;
-        // SAFETY: bodies are only appended to while they arrive and never
-        // change or shrink by our hand afterwards; pages beyond the end are
-        // never touched, since frames stop at what is known to be written;
-        // and should someone else truncate the file, only the kernel reads
-        // the mapping (see the module's comment).
+        // SAFETY: bytes of a body are written once and never change or go by
+        // our hand afterwards; pages that are not written yet are never
+        // touched, since frames stop at what is known to be written; and
+        // should someone else truncate the file, only the kernel reads the
+        // mapping (see the module's comment).
         let map = unsafe {
             MmapOptions::new()
                 .offset(index * SEGMENT)
@@ -125,7 +125,7 @@ impl Cursor {
     }
 
     /// The bytes from `offset`, at most up to `end` and at most [`FRAME`];
-    /// bytes up to `end` must have been written.
+    /// all of them must have been written.
     ///
     /// # Errors
     /// What the disk says, or `UnexpectedEof` for a file that was cut short.

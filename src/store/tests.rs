@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use proptest::prelude::*;
+use sha2::{Digest as _, Sha256};
 
 use super::disk::{Disk, Temp};
+use super::flight::{Flights, State};
 use super::growing::{Break, End, Growing, ReadError};
 use super::hot::Described;
 use super::incoming::{Incoming, WriteError};
@@ -43,7 +46,7 @@ async fn read_all(growing: &Arc<Growing>, start: u64) -> Result<Vec<u8>, ReadErr
 #[tokio::test]
 async fn the_last_byte_is_kept_back_until_the_body_is_noted_and_proved() {
     let ground = ground(Some(5));
-    let incoming = Incoming::start(Arc::clone(&ground.growing), None);
+    let incoming = Incoming::start(Arc::clone(&ground.growing), None, false);
     incoming.push(Bytes::from_static(b"hello")).await;
     let received = incoming.finish_if(true).await.unwrap();
     assert_eq!(received.size, 5);
@@ -62,7 +65,7 @@ async fn a_second_coming_must_bring_the_same_bytes() {
         ("hel", false),
     ] {
         let ground = ground(None);
-        let incoming = Incoming::start(Arc::clone(&ground.growing), None);
+        let incoming = Incoming::start(Arc::clone(&ground.growing), None, false);
         incoming.push(Bytes::from_static(b"hello ")).await;
         incoming.rewind().await;
         for byte in again.bytes() {
@@ -79,7 +82,7 @@ async fn a_second_coming_must_bring_the_same_bytes() {
 #[tokio::test]
 async fn more_than_was_announced_is_refused() {
     let ground = ground(Some(3));
-    let incoming = Incoming::start(Arc::clone(&ground.growing), None);
+    let incoming = Incoming::start(Arc::clone(&ground.growing), None, false);
     incoming.push(Bytes::from_static(b"four")).await;
     assert!(matches!(
         incoming.finish_if(true).await,
@@ -95,7 +98,7 @@ async fn a_name_that_holds_another_hash_is_told() {
         Digest::Sha512([0; 64]),
     ] {
         let ground = ground(None);
-        let incoming = Incoming::start(Arc::clone(&ground.growing), Some(named));
+        let incoming = Incoming::start(Arc::clone(&ground.growing), Some(named), false);
         incoming.push(Bytes::from_static(b"x")).await;
         assert!(!incoming.finish_if(true).await.unwrap().as_vouched);
     }
@@ -104,7 +107,7 @@ async fn a_name_that_holds_another_hash_is_told() {
 #[tokio::test]
 async fn readers_of_a_broken_body_get_what_there_is_and_then_the_break() {
     let ground = ground(None);
-    let incoming = Incoming::start(Arc::clone(&ground.growing), None);
+    let incoming = Incoming::start(Arc::clone(&ground.growing), None, false);
     incoming.push(Bytes::from_static(b"half")).await;
     let mut reader = ground.growing.reader(0, None);
     assert_eq!(reader.next().await.unwrap().unwrap(), "half");
@@ -139,6 +142,114 @@ async fn a_body_comes_to_its_place_or_leaves_nothing() {
     assert!(Disk::open(folder.path()).is_err(), "held by this process");
 }
 
+const TOTAL: u64 = 1_000_000;
+
+async fn parts(ground: &Ground, parts: &[(u64, &'static str)]) -> Incoming {
+    let incoming = Incoming::start(Arc::clone(&ground.growing), None, false);
+    for (at, bytes) in parts {
+        incoming
+            .push_part(*at, Bytes::from_static(bytes.as_bytes()))
+            .await;
+    }
+    incoming.settled().await;
+    incoming
+}
+
+/// What a reader gets from there on, as far as it need not wait.
+fn there(growing: &Arc<Growing>, start: u64) -> Vec<u8> {
+    let (mut reader, mut bytes) = (growing.reader(start, None), Vec::new());
+    while let Some(Ok(Some(frame))) = reader.next().now_or_never() {
+        bytes.extend_from_slice(&frame);
+    }
+    bytes
+}
+
+#[tokio::test]
+async fn what_is_there_is_read_whatever_is_missing_before_it() {
+    let ground = ground(Some(TOTAL));
+    let growing = &ground.growing;
+    let _incoming = parts(
+        &ground,
+        &[(500_000, "world"), (100, "hello "), (106, "there")],
+    )
+    .await;
+    assert_eq!(growing.progress().len, 0);
+    assert_eq!(growing.written(), 16);
+    assert_eq!(there(growing, 500_001), b"orld");
+    assert_eq!(there(growing, 100), b"hello there");
+    assert_eq!(there(growing, 99), b"");
+}
+
+#[tokio::test]
+async fn who_waits_beyond_the_front_is_woken_by_the_part_that_comes() {
+    let ground = ground(Some(TOTAL));
+    let incoming = parts(&ground, &[(500_000, "hello")]).await;
+    let growing = Arc::clone(&ground.growing);
+    let begun = tokio::spawn(async move { growing.begun(500_007).await });
+    let mut reader = ground.growing.reader(500_000, Some(500_010));
+    let waiting = tokio::spawn(async move {
+        let mut bytes = Vec::new();
+        while let Some(frame) = reader.next().await.unwrap() {
+            bytes.extend_from_slice(&frame);
+        }
+        bytes
+    });
+    tokio::task::yield_now().await;
+    incoming
+        .push_part(500_005, Bytes::from_static(b" world"))
+        .await;
+    assert_eq!(waiting.await.unwrap(), b"hello worl");
+    begun.await.unwrap();
+}
+
+#[tokio::test]
+async fn the_last_byte_of_a_part_at_the_end_is_kept_back_as_well() {
+    let ground = ground(Some(TOTAL));
+    let growing = &ground.growing;
+    let _incoming = parts(&ground, &[(TOTAL - 5, "hello")]).await;
+    assert_eq!(there(growing, TOTAL - 5), b"");
+    growing.noted();
+    assert_eq!(there(growing, TOTAL - 5), b"hell");
+    let mut reader = growing.reader(TOTAL - 1, None);
+    let waiting = tokio::spawn(async move { reader.next().await });
+    tokio::task::yield_now().await;
+    growing.proved();
+    assert_eq!(waiting.await.unwrap().unwrap().unwrap(), "o");
+}
+
+#[tokio::test]
+async fn of_a_body_that_is_held_no_part_is_shown() {
+    let ground = ground(Some(TOTAL));
+    let growing = &ground.growing;
+    growing.hold();
+    let _incoming = parts(&ground, &[(100, "hello")]).await;
+    assert_eq!(there(growing, 100), b"");
+    growing.unhold();
+    assert_eq!(there(growing, 100), b"hello");
+}
+
+#[tokio::test]
+async fn who_waits_for_a_part_of_a_broken_body_is_told() {
+    let ground = ground(Some(TOTAL));
+    let _incoming = parts(&ground, &[(100, "hello")]).await;
+    let mut reader = ground.growing.reader(103, None);
+    assert_eq!(reader.next().await.unwrap().unwrap(), "lo");
+    ground.growing.end(End::Broken(Break::Wrong));
+    let broken = reader.next().await;
+    assert!(matches!(broken, Err(ReadError::Broken(Break::Wrong))));
+}
+
+#[test]
+fn a_flight_keeps_the_latest_ranges_in_mind() {
+    let flights = Flights::<State>::default();
+    let (flight, _) = flights.join("a");
+    for start in (0..20).chain([19, 15]) {
+        flight.want((start, None));
+    }
+    let starts: Vec<_> = flight.wanted().iter().map(|range| range.0).collect();
+    assert_eq!(starts, [12, 13, 14, 16, 17, 18, 19, 15]);
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(32))]
     #[test]
@@ -153,7 +264,7 @@ proptest! {
             let ground = ground(Some(body.len() as u64));
             let growing = Arc::clone(&ground.growing);
             let reader = tokio::spawn(async move { read_all(&growing, start as u64).await });
-            let incoming = Incoming::start(Arc::clone(&ground.growing), None);
+            let incoming = Incoming::start(Arc::clone(&ground.growing), None, false);
             for chunk in chunks {
                 incoming.push(Bytes::from(chunk)).await;
             }
@@ -161,6 +272,33 @@ proptest! {
             ground.growing.noted();
             ground.growing.proved();
             ground.temp.create().unwrap_err();
+            reader.await.unwrap()
+        });
+        prop_assert_eq!(read.unwrap(), &body[start..]);
+    }
+
+    #[test]
+    fn any_parts_are_read_as_they_were_written(
+        body in proptest::collection::vec(any::<u8>(), 1..5000),
+        cuts in proptest::collection::vec((0_usize..5000, 1_usize..2000), 0..20),
+        start in 0_usize..5000,
+    ) {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let start = start.min(body.len() - 1);
+        let read = runtime.block_on(async {
+            let ground = ground(Some(body.len() as u64));
+            let growing = Arc::clone(&ground.growing);
+            let reader = tokio::spawn(async move { read_all(&growing, start as u64).await });
+            let incoming = Incoming::start(Arc::clone(&ground.growing), None, false);
+            ground.growing.noted();
+            for (from, length) in cuts.into_iter().chain([(0, body.len())]) {
+                let from = from.min(body.len());
+                let to = (from + length).min(body.len());
+                incoming.push_part(from as u64, Bytes::copy_from_slice(&body[from..to])).await;
+            }
+            let received = incoming.finish_if(true).await.unwrap();
+            assert_eq!(received.sha256, <[u8; 32]>::from(Sha256::digest(&body)));
+            ground.growing.proved();
             reader.await.unwrap()
         });
         prop_assert_eq!(read.unwrap(), &body[start..]);

@@ -67,6 +67,15 @@ impl Help {
         }
     }
 
+    /// The mirror sent so many bytes in so many milliseconds, from the question
+    /// on. What it takes to answer at all makes it look slower than it is; peers
+    /// that are just as fast call it soon enough.
+    pub fn sampled(&mut self, bytes: u64, took: Millis) {
+        #[allow(clippy::cast_precision_loss, reason = "an estimate")]
+        let rate = bytes as f64 * 1000.0 / took.max(1) as f64;
+        self.known.get_or_insert(rate);
+    }
+
     /// The mirror is asked, or is not any more.
     pub fn is_asked(&mut self, asked: bool, now: Millis) {
         if asked {
@@ -82,11 +91,12 @@ impl Help {
     }
 
     /// Whether the mirror is to be asked, or to go on. `usable`: peers that can
-    /// be asked; `left`: bytes that are missing.
+    /// be asked; `searching`: whether there may be more of them soon; `left`:
+    /// bytes that are missing.
     #[must_use]
-    pub fn is_wanted(&self, usable: usize, left: u64, now: Millis) -> bool {
+    pub fn is_wanted(&self, usable: usize, searching: bool, left: u64, now: Millis) -> bool {
         if usable < self.min_peers {
-            return true;
+            return usable == 0 || !searching || now - self.begun >= HEAD_START;
         }
         if self.peer_bytes == 0 {
             return now - self.begun >= HEAD_START;
@@ -96,12 +106,11 @@ impl Help {
         let is_soon = left as f64 <= SOON * rate;
         match (self.known, self.since) {
             (Some(mirror), Some(_)) => rate < ENOUGH * mirror,
-            (None, Some(_)) => true,
             // Too early to say; and the first byte was not late.
             (_, None) if now - self.begun < PROBE => false,
             (_, None) if is_soon => false,
             (Some(mirror), None) => rate < TOO_SLOW * mirror,
-            (None, None) => true,
+            (None, _) => true,
         }
     }
 }
@@ -118,7 +127,7 @@ mod tests {
         for now in from..end {
             let of_mirror = asked_at.map_or(0, |at: Millis| (now - at).unsigned_abs() * mirror);
             help.note(now.unsigned_abs() * peers, of_mirror, now);
-            let is_wanted = help.is_wanted(3, LEFT, now);
+            let is_wanted = help.is_wanted(3, false, LEFT, now);
             if is_wanted != asked_at.is_some() {
                 help.is_asked(is_wanted, now);
                 asked_at = is_wanted.then_some(now);
@@ -133,24 +142,36 @@ mod tests {
     #[test]
     fn below_min_peers_the_mirror_helps_at_once() {
         let help = Help::new(3, None, 0);
-        assert!(help.is_wanted(2, LEFT, 0));
-        assert!(!help.is_wanted(3, LEFT, 0));
+        assert!(help.is_wanted(2, false, LEFT, 0));
+        assert!(!help.is_wanted(3, false, LEFT, 0));
+    }
+
+    #[test]
+    fn while_others_may_be_found_a_few_have_a_short_head_start() {
+        let help = Help::new(3, None, 0);
+        assert!(help.is_wanted(0, true, LEFT, 0));
+        assert!(!help.is_wanted(2, true, LEFT, HEAD_START - 1));
+        assert!(help.is_wanted(2, true, LEFT, HEAD_START));
     }
 
     #[test]
     fn silent_peers_have_a_short_head_start() {
         let help = Help::new(3, Some(1.0), 0);
-        assert!(!help.is_wanted(3, LEFT, HEAD_START - 1));
-        assert!(help.is_wanted(3, LEFT, HEAD_START));
+        assert!(!help.is_wanted(3, false, LEFT, HEAD_START - 1));
+        assert!(help.is_wanted(3, false, LEFT, HEAD_START));
     }
 
     #[test]
     fn peers_faster_than_the_mirror_do_without_it_once_that_is_known() {
         let mut help = Help::new(3, None, 0);
         let wanted = run(&mut help, 0, 5000, 7500, 2500);
-        assert!(wanted.len() <= 500 && !wanted.is_empty(), "{}", wanted.len());
+        assert!(
+            wanted.len() <= 500 && !wanted.is_empty(),
+            "{}",
+            wanted.len()
+        );
         let mut help = Help::new(3, Some(2_500_000.0), 0);
-        assert_eq!(run(&mut help, 0, 5000, 7500, 2500), []);
+        assert!(run(&mut help, 0, 5000, 7500, 2500).is_empty());
     }
 
     #[test]
@@ -161,13 +182,23 @@ mod tests {
     }
 
     #[test]
+    fn a_sample_of_a_slow_mirror_is_enough() {
+        let mut help = Help::new(3, None, 0);
+        help.sampled(524_288, 210);
+        assert!(run(&mut help, 0, 5000, 7500, 2500).is_empty());
+        let mut help = Help::new(3, None, 0);
+        help.sampled(524_288, 20);
+        assert!(!run(&mut help, 0, 5000, 7500, 25_000).is_empty());
+    }
+
+    #[test]
     fn peers_that_fall_silent_call_the_mirror() {
         let mut help = Help::new(3, Some(2_500_000.0), 0);
-        assert_eq!(run(&mut help, 0, 3000, 7500, 2500), []);
+        assert!(run(&mut help, 0, 3000, 7500, 2500).is_empty());
         for now in 3000..4000 {
             help.note(3000 * 7500, 0, now);
         }
-        assert!(help.is_wanted(3, LEFT, 4000));
+        assert!(help.is_wanted(3, false, LEFT, 4000));
     }
 
     #[test]
@@ -176,7 +207,7 @@ mod tests {
         for now in 0..1000_i64 {
             help.note(now.unsigned_abs() * 7500, 0, now);
         }
-        assert!(!help.is_wanted(3, 7_000_000, 1000));
-        assert!(help.is_wanted(3, 8_000_000, 1000));
+        assert!(!help.is_wanted(3, false, 7_000_000, 1000));
+        assert!(help.is_wanted(3, false, 8_000_000, 1000));
     }
 }

@@ -47,7 +47,8 @@ impl Pace {
     /// Bytes a second.
     #[must_use]
     pub fn rate(&self, now: Millis) -> f64 {
-        let (Some((since, before)), Some((_, bytes))) = (self.seen.front(), self.seen.back()) else {
+        let (Some((since, before)), Some((_, bytes))) = (self.seen.front(), self.seen.back())
+        else {
             return 0.0;
         };
         #[allow(clippy::cast_precision_loss, reason = "an estimate")]
@@ -67,7 +68,11 @@ mod tests {
         for at in 1..=100_i64 {
             pace.note(at.unsigned_abs() * 500, at * 50);
         }
-        assert!((pace.rate(5000) - 10_000.0).abs() < 600.0, "{}", pace.rate(5000));
+        assert!(
+            (pace.rate(5000) - 10_000.0).abs() < 600.0,
+            "{}",
+            pace.rate(5000)
+        );
         assert_eq!(pace.span(5000), SPAN);
         // Then nothing comes any more.
         pace.note(50_000, 5900);

@@ -70,7 +70,9 @@ impl References {
     #[must_use]
     pub fn best(&self) -> Option<&Candidate> {
         let standing = self.candidates.iter().filter(|candidate| !candidate.is_out);
-        standing.rev().max_by_key(|candidate| candidate.supporters.len())
+        standing
+            .rev()
+            .max_by_key(|candidate| candidate.supporters.len())
     }
 
     /// A torrent string can't be had, or is false.
@@ -130,7 +132,10 @@ mod tests {
         references.add(0, Some(&Pieces::Torrent(torrent.clone())));
         references.add(1, Some(&Pieces::Reference(torrent.reference())));
         let best = references.best().unwrap();
-        assert_eq!((best.torrent.as_ref(), best.supporters.len()), (Some(&torrent), 2));
+        assert_eq!(
+            (best.torrent.as_ref(), best.supporters.len()),
+            (Some(&torrent), 2)
+        );
     }
 
     #[test]

@@ -83,6 +83,16 @@ impl Plan {
         }
     }
 
+    /// Their SHA-256 and their length in bytes, where both are known for sure:
+    /// then anybody may send them.
+    #[must_use]
+    pub fn target(&self) -> Option<([u8; 32], u64)> {
+        match (self.digest(), &*self.vouched) {
+            (Some(Digest::Sha256(sha256)), [one]) => Some((sha256, one.size)),
+            _ => None,
+        }
+    }
+
     /// Whether anything is known of them.
     #[must_use]
     pub fn is_known(&self) -> bool {

@@ -155,7 +155,7 @@ impl Core {
 
     async fn obtained(self: &Arc<Self>, url: &RepoUrl) -> Result<Arc<Entry>, PatchingError> {
         match self.obtain(url).await {
-            State::Stored(entry) | State::Fetched(entry) | State::Unchanged(entry) => Ok(entry),
+            State::Stored(entry) | State::Fetched(entry, _) | State::Unchanged(entry) => Ok(entry),
             State::Refused(refusal) => Err(PatchingError::Unavailable(
                 url.key().to_owned(),
                 refusal.reason,

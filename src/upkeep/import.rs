@@ -65,7 +65,7 @@ impl Import {
             core: Arc::clone(core),
             room,
             temp,
-            incoming: Incoming::start(growing, None),
+            incoming: Incoming::start(growing, None, false),
             begun: false,
         })
     }

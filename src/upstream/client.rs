@@ -21,9 +21,9 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::UpstreamError;
 use super::connector::{GuardedConnector, resolve};
 use super::policy::{Denied, Policy};
+use super::{UpstreamError, innermost};
 use crate::debian::url::{RepoUrl, Scheme};
 
 /// Redirects that are followed for one question.
@@ -226,15 +226,6 @@ fn roots(ca_files: &[PathBuf]) -> Result<RootCertStore, CaFileError> {
     Ok(roots)
 }
 
-/// The reason at the bottom of a chain of errors: the one that tells a person most.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
-}
-
 fn denied_in(error: &(dyn std::error::Error + 'static)) -> Option<Denied> {
     let mut error = Some(error);
     while let Some(here) = error {
@@ -277,15 +268,28 @@ impl Answer {
         etag: Option<&str>,
         modified: Option<&str>,
     ) -> bool {
-        let covers = self.header(CONTENT_RANGE).and_then(parse_content_range);
-        let Some((first, last, whole)) = covers else {
+        let Some((first, end, whole)) = self.extent() else {
             return false;
         };
-        self.status == StatusCode::PARTIAL_CONTENT
-            && first == at
-            && last.checked_add(1) == Some(whole)
+        first == at
+            && end == whole
             && total.is_none_or(|total| total == whole)
             && self.is_version(etag, modified)
+    }
+
+    /// Whether this is exactly the part from byte `from` up to before `to` of
+    /// a body of `total` bytes.
+    #[must_use]
+    pub fn is_part(&self, from: u64, to: u64, total: u64) -> bool {
+        self.extent() == Some((from, to, total))
+    }
+
+    /// First byte, end and complete length of a part (RFC 9110 §15.3.7).
+    fn extent(&self) -> Option<(u64, u64, u64)> {
+        let covers = self.header(CONTENT_RANGE).and_then(parse_content_range);
+        let (first, last, whole) = covers?;
+        let is_part = self.status == StatusCode::PARTIAL_CONTENT;
+        is_part.then_some((first, last.checked_add(1)?, whole))
     }
 
     /// Whether this is of the version with these validators, as far as the

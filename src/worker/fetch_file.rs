@@ -1,23 +1,29 @@
 //! Fetches one address: asks its origins in order, keeps what they send.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
-use axum::http::header::{CONTENT_TYPE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED};
+use axum::http::header::{
+    CONTENT_TYPE, ETAG, IF_MODIFIED_SINCE, IF_NONE_MATCH, LAST_MODIFIED, RANGE,
+};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tokio::sync::Notify;
 
 use super::dispatcher::Work;
-use super::receive::{Received, Receiver};
+use super::receive::{Received, Receiver, length_of};
+use super::swarm::{Gather, Gathered, Swarm, Target};
 use crate::clock::{Millis, millis, to_millis};
 use crate::core::{Core, CoreError};
 use crate::db::DbError;
 use crate::db::download::{Claim, LeftBehind};
+use crate::db::refusal::Kind as RefusalKind;
 use crate::db::url::UrlRow;
 use crate::debian::digest::Digest;
 use crate::debian::url::RepoUrl;
 use crate::store::disk::Temp;
-use crate::store::flight::{Flight, Refusal, State};
+use crate::store::flight::{Course, Flight, Refusal, State};
+use crate::store::growing::Came;
 use crate::store::hot::Entry;
 use crate::store::incoming::hash_file;
 use crate::truth::lookup::Plan;
@@ -37,12 +43,14 @@ pub struct FetchFile {
     pub core: Arc<Core>,
     /// Origins.
     pub upstream: Upstream,
+    /// Other nodes, where they are asked.
+    pub swarm: Option<Swarm>,
 }
 
 /// What came of a claim.
 pub(super) enum Outcome {
     /// A body arrived and is in the store; its rows are written.
-    Stored(Arc<Entry>),
+    Stored(Arc<Entry>, Came),
     /// The stored copy is current, or was when the origin was asked.
     Unchanged(Arc<Entry>, Millis),
     /// It can be had but not kept.
@@ -61,6 +69,36 @@ pub(super) struct Errand<'a> {
     pub stored: Option<Arc<Entry>>,
     /// Where its bytes are to be had, and what they must be.
     pub plan: Plan,
+    /// Whether clients got bytes of it that turned out wrong: what comes now
+    /// must not be taken for the rest of them.
+    pub is_repair: AtomicBool,
+    /// The latest date that clients were told it is of.
+    pub told: AtomicI64,
+}
+
+impl Errand<'_> {
+    /// What is said of the body of an answer. After a repair it is another
+    /// version, so that `If-Range` of who has a part of the wrong one fails.
+    pub(super) fn said_by(&self, answer: &Answer, now: Millis) -> Validators {
+        self.of_version(said_by(answer, now))
+    }
+
+    /// Likewise, of what is known from elsewhere.
+    pub(super) fn of_version(&self, said: Validators) -> Validators {
+        if !self.is_repair.load(Ordering::Relaxed) {
+            return said;
+        }
+        Validators {
+            etag: format!("\"{:016x}\"", rand::random::<u64>()),
+            last_modified: said.last_modified.max(self.told.load(Ordering::Relaxed)) + 1000,
+            ..said
+        }
+    }
+
+    /// Clients are told this of the file.
+    pub(super) fn is_told(&self, said: &Validators) {
+        self.told.fetch_max(said.last_modified, Ordering::Relaxed);
+    }
 }
 
 impl Work for FetchFile {
@@ -148,23 +186,43 @@ impl FetchFile {
         url: &RepoUrl,
         flight: &Flight,
     ) -> Result<Outcome, CoreError> {
+        // Opened before it loses its name.
+        let left = claim.left_behind.as_ref().and_then(|left| {
+            let path = self.core.disk.temp_path(&left.temp);
+            std::fs::File::open(path).ok()
+        });
         if let Some(left) = &claim.left_behind
             && let Some(entry) = self.adopt(claim, url, left).await?
         {
-            return Ok(Outcome::Stored(entry));
+            return Ok(Outcome::Stored(entry, Came::Mirror));
         }
         let stored = if claim.has_copy {
             self.core.find(url).await?
         } else {
             None
         };
+        let told = self.core.spoilt.told(claim.url.as_str());
         let errand = Errand {
             claim,
             url,
             flight,
             stored,
             plan: self.core.plan(url).await?,
+            is_repair: AtomicBool::new(told.is_some()),
+            told: AtomicI64::new(told.unwrap_or(0)),
         };
+        if let Some(swarm) = &self.swarm
+            && errand.stored.is_none()
+            && let Some((sha256, size)) = errand.plan.target()
+            && size <= self.core.budget.max_size()
+        {
+            let target = Target { sha256, size };
+            let gather = Gather::new(self, swarm, &errand, target);
+            if let Gathered::Done(outcome) = Box::pin(gather.run(left)).await? {
+                return Ok(outcome);
+            }
+        }
+        flight.take_course(Course::InOrder);
         let mut refusal = None::<Refusal>;
         for origin in self.in_order(&errand.plan) {
             match self.ask(&errand, &origin).await? {
@@ -181,7 +239,7 @@ impl FetchFile {
     }
 
     /// The origins in the order of the configuration, those that are down last.
-    fn in_order(&self, plan: &Plan) -> Vec<RepoUrl> {
+    pub(super) fn in_order(&self, plan: &Plan) -> Vec<RepoUrl> {
         let now = self.core.now();
         let mut origins = plan.sources.clone();
         origins.sort_by_key(|origin| self.core.health.is_down(origin.origin(), now));
@@ -209,6 +267,8 @@ impl FetchFile {
         let plan = self.core.plan(url).await?;
         let as_vouched = match plan.digest() {
             Some(digest) => digest == Digest::Sha256(whole),
+            // It may be as long as it should be and have holes.
+            None if Temp::is_of_parts(&left.temp) => false,
             None => plan.allows(whole, size),
         };
         if size != left.size || !as_vouched {
@@ -244,28 +304,57 @@ impl FetchFile {
         }))
     }
 
-    async fn ask(&self, errand: &Errand<'_>, origin: &RepoUrl) -> Result<Outcome, CoreError> {
+    /// One question to one origin.
+    ///
+    /// # Errors
+    /// Why it has no answer, after the origin's health was noted.
+    pub(super) async fn question(
+        &self,
+        errand: &Errand<'_>,
+        origin: &RepoUrl,
+        headers: &HeaderMap,
+    ) -> Result<Answer, Refusal> {
+        let answer = match self.upstream.ask(&Method::GET, origin, headers).await {
+            Ok(answer) => answer,
+            Err(error) => return Err(self.failed(errand, origin, &error).await),
+        };
+        let is_expected = match answer.status {
+            StatusCode::OK => true,
+            StatusCode::NOT_MODIFIED => errand.stored.is_some(),
+            StatusCode::PARTIAL_CONTENT => headers.contains_key(RANGE),
+            _ => false,
+        };
+        if !is_expected {
+            return Err(self.refused(errand, origin, answer.status).await);
+        }
+        self.answered(origin).await;
+        Ok(answer)
+    }
+
+    /// Asks one origin for all of it.
+    ///
+    /// # Errors
+    /// Where rows or disk refuse.
+    pub(super) async fn ask(
+        &self,
+        errand: &Errand<'_>,
+        origin: &RepoUrl,
+    ) -> Result<Outcome, CoreError> {
         let conditions = errand
             .stored
             .as_ref()
             .map(|entry| conditions(&entry.validators))
             .unwrap_or_default();
         let asked_at = self.core.now();
-        let asked = self.upstream.ask(&Method::GET, origin, &conditions).await;
-        let answer = match asked {
+        let answer = match self.question(errand, origin, &conditions).await {
             Ok(answer) => answer,
-            Err(error) => return Ok(self.failed(errand, origin, &error).await),
+            Err(refusal) => return Ok(Outcome::Refused(refusal)),
         };
-        match (answer.status, &errand.stored) {
-            (StatusCode::OK, _) => {
-                self.answered(origin).await;
-                self.receive(errand, origin, answer, asked_at).await
-            }
-            (StatusCode::NOT_MODIFIED, Some(entry)) => {
-                self.answered(origin).await;
+        match &errand.stored {
+            Some(entry) if answer.status == StatusCode::NOT_MODIFIED => {
                 Ok(Outcome::Unchanged(Arc::clone(entry), asked_at))
             }
-            (status, _) => Ok(self.refused(errand, origin, status).await),
+            _ => self.receive(errand, origin, answer, asked_at).await,
         }
     }
 
@@ -280,11 +369,12 @@ impl FetchFile {
             core: &self.core,
             upstream: &self.upstream,
             errand,
-            said: said_by(&answer, asked_at),
+            said: errand.said_by(&answer, asked_at),
             asked_at,
+            shares: self.swarm.is_some(),
         };
         match receiver.receive(origin, answer).await? {
-            Received::Stored(entry) => Ok(Outcome::Stored(entry)),
+            Received::Stored(entry) => Ok(Outcome::Stored(entry, Came::Mirror)),
             Received::Same(entry) => Ok(Outcome::Unchanged(entry, asked_at)),
             Received::Uncached => Ok(Outcome::Uncached),
             // One file that does not come right says little of its origin.
@@ -293,6 +383,22 @@ impl FetchFile {
                 reason,
                 stale_may_serve: true,
             })),
+        }
+    }
+
+    /// An origin sends another length than the indexes say.
+    pub(super) async fn unfit(&self, errand: &Errand<'_>, answer: &Answer) -> Refusal {
+        let length =
+            length_of(answer).map_or("an unknown number of".into(), |length| length.to_string());
+        let reason = format!("{} has {length} bytes, which is another length", answer.url);
+        self.core.doubt(errand.url).await;
+        self.core
+            .note_refusal(RefusalKind::Mismatch, &answer.url, &reason)
+            .await;
+        Refusal {
+            status: 502,
+            reason,
+            stale_may_serve: true,
         }
     }
 
@@ -316,19 +422,19 @@ impl FetchFile {
         errand: &Errand<'_>,
         origin: &RepoUrl,
         error: &UpstreamError,
-    ) -> Outcome {
+    ) -> Refusal {
         if error.is_outage() {
             let (reason, status) = (error.to_string(), error.status());
             return self.outage(errand, origin, &reason, status).await;
         }
-        Outcome::Refused(Refusal {
+        Refusal {
             status: error.status(),
             reason: error.to_string(),
             stale_may_serve: true,
-        })
+        }
     }
 
-    async fn refused(&self, errand: &Errand<'_>, origin: &RepoUrl, status: StatusCode) -> Outcome {
+    async fn refused(&self, errand: &Errand<'_>, origin: &RepoUrl, status: StatusCode) -> Refusal {
         let reason = format!("{} answered {status}", origin.origin());
         if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
             return self.outage(errand, origin, &reason, 502).await;
@@ -339,11 +445,11 @@ impl FetchFile {
         } else {
             502
         };
-        Outcome::Refused(Refusal {
+        Refusal {
             status: told,
             reason,
             stale_may_serve: false,
-        })
+        }
     }
 
     /// An origin does not answer. It is spared for a while where that helps:
@@ -355,7 +461,7 @@ impl FetchFile {
         origin: &RepoUrl,
         error: &str,
         status: u16,
-    ) -> Outcome {
+    ) -> Refusal {
         if errand.stored.is_some() || self.core.mirrors.origins(errand.url).len() > 1 {
             let row = self
                 .core
@@ -372,11 +478,11 @@ impl FetchFile {
                 tracing::warn!(%error, "an origin's failure can't be written down");
             }
         }
-        Outcome::Refused(Refusal {
+        Refusal {
             status,
             reason: error.to_owned(),
             stale_may_serve: true,
-        })
+        }
     }
 
     /// Writes how it ended, then tells who waits: in this order, so that
@@ -389,7 +495,7 @@ impl FetchFile {
     ) -> Result<(), CoreError> {
         let db = &self.core.db;
         let state = match outcome {
-            Outcome::Stored(entry) => State::Fetched(entry),
+            Outcome::Stored(entry, came) => State::Fetched(entry, came),
             Outcome::Unchanged(entry, asked_at) => {
                 db.finish_unchanged(&claim.url, claim.id, claim.lease, asked_at)
                     .await?;
@@ -429,7 +535,7 @@ impl FetchFile {
 
 /// The refusal that tells a client more: that an origin is out outweighs that
 /// another one says there is no such file.
-fn worse(before: Option<Refusal>, next: Refusal) -> Refusal {
+pub(super) fn worse(before: Option<Refusal>, next: Refusal) -> Refusal {
     match before {
         Some(before) if before.stale_may_serve && !next.stale_may_serve => before,
         _ => next,

@@ -1,4 +1,5 @@
-//! Writes what requests changed to rows, in batches: last uses and counters.
+//! Writes what requests and downloads changed to rows, in batches: last uses,
+//! counters, and what is known of peers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,12 +10,14 @@ use crate::clock::jittered;
 use crate::core::Core;
 use crate::db::DbError;
 use crate::meter::Kind;
+use crate::swarm::book::Changes;
 
 /// How often; what a killed process had counted since then is lost.
 const ROUND: Duration = Duration::from_secs(2);
 
 /// Writes until cancelled, and once more then.
 pub async fn run(core: Arc<Core>, stop: CancellationToken) {
+    let mut held = Changes::default();
     loop {
         tokio::select! {
             () = tokio::time::sleep(jittered(ROUND)) => {}
@@ -22,6 +25,9 @@ pub async fn run(core: Arc<Core>, stop: CancellationToken) {
         }
         if let Err(error) = flush(&core).await {
             tracing::warn!(%error, "counters can't be written");
+        }
+        if let Err(error) = write_peers(&core, &mut held).await {
+            tracing::warn!(%error, "what is known of peers can't be written");
         }
         if stop.is_cancelled() {
             return;
@@ -37,4 +43,49 @@ async fn flush(core: &Core) -> Result<(), DbError> {
     core.db.add_traffic(&amounts, core.now()).await?;
     core.meters.written(&amounts);
     Ok(())
+}
+
+/// Writes what was held back and then what is new. What the database refuses
+/// is held for the next time.
+async fn write_peers(core: &Core, held: &mut Changes) -> Result<(), DbError> {
+    if !held.is_empty() {
+        core.db.write_peers(held).await?;
+    }
+    *held = core.peers().changes();
+    if !held.is_empty() {
+        core.db.write_peers(held).await?;
+        *held = Changes::default();
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use super::*;
+    use crate::worker::testing::core;
+
+    #[tokio::test]
+    async fn what_the_database_refuses_to_know_of_peers_is_written_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let core = core(folder.path()).await;
+        let (peer, now) = (SocketAddr::from(([192, 0, 2, 1], 9977)), core.now());
+        let mut held = Changes::default();
+        core.db.refuse_changes(true).await;
+        core.peers().hash_error(peer, [7; 32], Some(1), now);
+        assert!(write_peers(&core, &mut held).await.is_err());
+        core.peers().measured(peer, 100, 10, 5, now);
+        assert!(write_peers(&core, &mut held).await.is_err());
+        core.db.refuse_changes(false).await;
+        let end = CancellationToken::new();
+        end.cancel();
+        write_peers(&core, &mut held).await.unwrap();
+        assert!(held.is_empty());
+        core.peers().hash_error(peer, [7; 32], None, now + 1);
+        run(Arc::clone(&core), end).await;
+        let saved = core.db.load_peers(now).await.unwrap();
+        assert_eq!((saved.peers[0].bytes, saved.peers[0].lag), (100, Some(5)));
+        assert_eq!(saved.errors.len(), 2);
+    }
 }

@@ -270,7 +270,7 @@ impl Ingest {
                 continue;
             };
             match core.obtain(&url).await {
-                State::Stored(entry) | State::Fetched(entry) | State::Unchanged(entry) => {
+                State::Stored(entry) | State::Fetched(entry, _) | State::Unchanged(entry) => {
                     return Ok(source(&file.path, entry.sha256));
                 }
                 State::Refused(refusal) => why = refusal.reason,

@@ -1,24 +1,25 @@
 //! One answer's body: into the store, to whoever follows, and on again where
 //! it broke off.
 
+pub(super) mod stream;
+
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::http::header::{CONTENT_LENGTH, IF_RANGE, RANGE, TRANSFER_ENCODING};
+use axum::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use futures_util::poll;
 
-use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
-
+use self::stream::{Next, OriginStream};
 use super::fetch_file::Errand;
 use crate::clock::Millis;
 use crate::core::{Core, CoreError};
 use crate::db::refusal::Kind as Refusal;
+use crate::db::torrent::TorrentRow;
 use crate::db::url::UrlRow;
 use crate::debian::digest::Digest;
 use crate::debian::naming::{Naming, to_hex};
 use crate::debian::url::RepoUrl;
-use crate::meter::Kind;
 use crate::store::budget::{NoRoom, Room};
 use crate::store::disk::Temp;
 use crate::store::flight::State;
@@ -26,21 +27,9 @@ use crate::store::growing::{Break, End, Growing};
 use crate::store::hot::{Described, Entry};
 use crate::store::incoming::{Incoming, Received as Arrived, WriteError};
 use crate::store::mapped::MappedFile;
+use crate::swarm::torrent::{PIECE, TorrentString};
 use crate::upstream::{Answer, Upstream};
 use crate::validators::Validators;
-
-/// Pauses before a download that broke off is taken up again.
-const PAUSES: [Duration; 4] = [
-    Duration::ZERO,
-    Duration::from_millis(500),
-    Duration::from_secs(2),
-    Duration::from_secs(5),
-];
-
-/// So many bytes of progress since the last break earn all pauses anew: a
-/// large file over a bad line comes through, and an origin that always breaks
-/// off at the same place is not asked for ever.
-const PROGRESS: u64 = 1024 * 1024;
 
 /// Room that a body of unknown length takes at a time, in bytes.
 const STEP: u64 = 4 * 1024 * 1024;
@@ -52,10 +41,10 @@ const COMPARED: u64 = 16 * 1024 * 1024;
 
 /// Up to this size, in bytes, a body that other origins have too is not shown
 /// before it is proved.
-const HELD: u64 = 4 * 1024 * 1024;
+pub(super) const HELD: u64 = 4 * 1024 * 1024;
 
 /// But for no longer than this.
-const HELD_FOR: Duration = Duration::from_secs(1);
+pub(super) const HELD_FOR: Duration = Duration::from_secs(1);
 
 /// What came of an answer.
 pub(super) enum Received {
@@ -95,6 +84,8 @@ pub(super) struct Receiver<'a> {
     pub said: Validators,
     /// When the origin was asked: the body is no younger than that.
     pub asked_at: Millis,
+    /// Whether other nodes may get it from this one.
+    pub shares: bool,
 }
 
 impl Receiver<'_> {
@@ -139,7 +130,8 @@ impl Receiver<'_> {
         };
         let growing = Growing::new(Described::new(&self.said), total, MappedFile::new(file));
         let plan = &self.errand.plan;
-        let incoming = Incoming::start(Arc::clone(&growing), plan.digest());
+        let shares = self.shares && plan.is_known() && total.is_none_or(|total| total > PIECE);
+        let incoming = Incoming::start(Arc::clone(&growing), plan.digest(), shares);
         let elsewhere = plan.is_known()
             && plan
                 .sources
@@ -169,7 +161,8 @@ impl Receiver<'_> {
                 body.growing.proved();
             }
         };
-        let pumped = self.pump(origin, answer, total, &mut room, &incoming);
+        let stream = self.stream(origin, answer, total);
+        let pumped = self.pump(stream, &mut room, &incoming);
         let ((), pumped) = tokio::select! {
             both = async { tokio::join!(noted, pumped) } => both,
             never = unhold_in_time(&body.growing) => match never {},
@@ -267,7 +260,7 @@ impl Receiver<'_> {
         })
     }
 
-    async fn note(&self, temp: String, size: Option<u64>) {
+    pub(super) async fn note(&self, temp: String, size: Option<u64>) {
         let Some(size) = size else {
             return;
         };
@@ -282,7 +275,12 @@ impl Receiver<'_> {
         }
     }
 
-    async fn place(&self, temp: Temp, bytes: &Arrived, room: Room) -> Result<Received, CoreError> {
+    pub(super) async fn place(
+        &self,
+        temp: Temp,
+        bytes: &Arrived,
+        room: Room,
+    ) -> Result<Received, CoreError> {
         let (sha256, size) = (bytes.sha256, bytes.size);
         let row = UrlRow {
             url: self.errand.url.key().to_owned(),
@@ -324,59 +322,54 @@ impl Receiver<'_> {
             // An index changed: entries in memory don't know it yet, their rows do.
             self.core.hot.clear();
         }
+        if let Some(torrent) = &bytes.torrent {
+            self.keep_torrent(&entry, torrent).await;
+        }
         Ok(Received::Stored(entry))
     }
 
-    /// Moves the body from the origin to the writer, taking it up again where
-    /// it breaks off.
+    /// The hashes of the pieces, which others will ask for. Without them the
+    /// file would be read again.
+    async fn keep_torrent(&self, entry: &Entry, torrent: &TorrentString) {
+        if torrent.count() < 2 {
+            return;
+        }
+        let row = TorrentRow {
+            sha1: torrent.reference(),
+            file: entry.sha256,
+            size: entry.size,
+            body: torrent.encode(),
+        };
+        if let Err(error) = self.core.db.add_torrent(&row).await {
+            tracing::warn!(url = entry.key, %error, "the hashes of a file's pieces can't be written down");
+        }
+    }
+
+    fn stream(&self, origin: &RepoUrl, answer: Answer, total: Option<u64>) -> OriginStream {
+        let whence = (self.core, self.upstream);
+        OriginStream::new(whence, (origin, &self.said), answer, (0, total))
+    }
+
+    /// Moves the body from the origin to the writer.
     async fn pump(
         &self,
-        origin: &RepoUrl,
-        mut answer: Answer,
-        total: Option<u64>,
+        mut stream: OriginStream,
         room: &mut Room,
         incoming: &Incoming,
     ) -> Result<(), Cut> {
-        let (mut at, mut farthest, mut pauses) = (0, 0, PAUSES.iter());
         loop {
-            let why = match answer.chunk().await {
-                Ok(Some(bytes)) => {
-                    at += bytes.len() as u64;
-                    self.core.meters.add(Kind::FromMirrors, bytes.len() as u64);
-                    self.make_room(at, room).await?;
-                    if !incoming.push(bytes).await {
-                        return Err(Cut::Writer);
-                    }
-                    continue;
+            let next = stream.next().await.map_err(Cut::Origin)?;
+            let goes_on = match next {
+                Next::Bytes(bytes) => {
+                    self.make_room(stream.at, room).await?;
+                    incoming.push(bytes).await
                 }
-                Ok(None) if total.is_none_or(|total| at == total) => return Ok(()),
-                Ok(None) => format!(
-                    "{} sent another length than it announced",
-                    answer.url.origin()
-                ),
-                Err(error) => error.to_string(),
+                Next::Rewound => incoming.rewind().await,
+                Next::End => return Ok(()),
             };
-            tracing::debug!(url = self.errand.url.key(), at, why, "a download broke off");
-            if at >= farthest + PROGRESS {
-                (farthest, pauses) = (at, PAUSES.iter());
+            if !goes_on {
+                return Err(Cut::Writer);
             }
-            answer = loop {
-                let Some(pause) = pauses.next() else {
-                    return Err(Cut::Origin(why));
-                };
-                tokio::time::sleep(*pause).await;
-                match self.ask_rest(origin, at, total).await {
-                    Some(Rest::From(answer)) => break answer,
-                    Some(Rest::All(answer)) => {
-                        at = 0;
-                        if !incoming.rewind().await {
-                            return Err(Cut::Writer);
-                        }
-                        break answer;
-                    }
-                    None => {}
-                }
-            };
         }
     }
 
@@ -392,36 +385,6 @@ impl Receiver<'_> {
         }
         Ok(())
     }
-
-    /// Asks for what is missing.
-    async fn ask_rest(&self, origin: &RepoUrl, at: u64, total: Option<u64>) -> Option<Rest> {
-        let mut headers = HeaderMap::new();
-        if let Some(same) = self
-            .said
-            .if_range()
-            .and_then(|text| HeaderValue::from_str(text).ok())
-            && at > 0
-        {
-            headers.insert(RANGE, HeaderValue::from_str(&format!("bytes={at}-")).ok()?);
-            headers.insert(IF_RANGE, same);
-        }
-        let answer = self
-            .upstream
-            .ask(&Method::GET, origin, &headers)
-            .await
-            .ok()?;
-        let (etag, modified) = (
-            self.said.upstream_etag.as_deref(),
-            self.said.upstream_last_modified.as_deref(),
-        );
-        if answer.is_rest(at, total, etag, modified) {
-            return Some(Rest::From(answer));
-        }
-        let all = answer.status == StatusCode::OK
-            && answer.is_version(etag, modified)
-            && (total.is_none() || length_of(&answer) == total);
-        all.then_some(Rest::All(answer))
-    }
 }
 
 async fn unhold_in_time(growing: &Growing) -> Infallible {
@@ -430,15 +393,7 @@ async fn unhold_in_time(growing: &Growing) -> Infallible {
     std::future::pending().await
 }
 
-/// An answer to a question for the rest.
-enum Rest {
-    /// What is missing.
-    From(Answer),
-    /// All of it, from the first byte.
-    All(Answer),
-}
-
-fn length_of(answer: &Answer) -> Option<u64> {
+pub(super) fn length_of(answer: &Answer) -> Option<u64> {
     answer.header(CONTENT_LENGTH)?.parse().ok()
 }
 

@@ -1,4 +1,5 @@
-//! Forgets generations that nobody needs any more, and old refusals.
+//! Forgets generations that nobody needs any more, old refusals, and peers of
+//! long ago.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -27,11 +28,17 @@ const REFUSALS: Duration = Duration::from_hours(7 * 24);
 /// Refusals remembered at most.
 const MOST_REFUSALS: i64 = 1000;
 
+/// A peer that was not used for so long is forgotten.
+const UNUSED_PEERS: Duration = Duration::from_hours(90 * 24);
+
+/// How long it is remembered that a peer sent wrong bytes.
+const HASH_ERRORS: Duration = Duration::from_hours(7 * 24);
+
 /// Retires until cancelled.
 pub async fn run(core: Arc<Core>, stop: CancellationToken) {
     loop {
         if let Err(error) = retire(&core).await {
-            tracing::warn!(%error, "old generations can't be forgotten");
+            tracing::warn!(%error, "what is old can't be forgotten");
         }
         tokio::select! {
             () = tokio::time::sleep(jittered(ROUND)) => {}
@@ -51,5 +58,8 @@ async fn retire(core: &Core) -> Result<(), DbError> {
     }
     core.db
         .forget_refusals(now - millis(REFUSALS), MOST_REFUSALS)
-        .await
+        .await?;
+    let (unused, errors) = (now - millis(UNUSED_PEERS), now - millis(HASH_ERRORS));
+    core.db.forget_peers(unused, errors).await?;
+    Ok(())
 }

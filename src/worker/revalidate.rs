@@ -400,7 +400,7 @@ fn address(folder: &str, form: ReleaseForm) -> Option<RepoUrl> {
 
 fn entry(state: &State) -> Option<Arc<Entry>> {
     match state {
-        State::Stored(entry) | State::Fetched(entry) | State::Unchanged(entry) => {
+        State::Stored(entry) | State::Fetched(entry, _) | State::Unchanged(entry) => {
             Some(Arc::clone(entry))
         }
         State::Waiting | State::Streaming(_) | State::Uncached | State::Refused(_) => None,

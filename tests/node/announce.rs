@@ -2,11 +2,10 @@
 
 use crate::kit::bencode::{Ben, dict};
 use crate::kit::krpc::{Id, compact_addr, key_of, sha1};
-use crate::kit::{Conduct, Config, Dht, Node, Peer, Stage, Suite, distance, noise, until, within};
+use crate::kit::{
+    Conduct, Config, Dht, Node, PIECE, Peer, Stage, Suite, distance, noise, torrent, until, within,
+};
 use std::time::Duration;
-
-/// Bytes of a piece.
-const PIECE: usize = 512 * 1024;
 
 /// Files are announced within this time: a node looks at what it has every ten seconds.
 const ANNOUNCED: Duration = Duration::from_secs(45);
@@ -76,16 +75,6 @@ fn contact(node: &Node) -> Ben {
 
 fn through(peers: &[Peer]) -> Dht {
     Dht::through(&peers.iter().collect::<Vec<_>>())
-}
-
-/// The torrent dictionary of a file.
-fn torrent(file: &[u8]) -> Ben {
-    let hashes: Vec<u8> = file.chunks(PIECE).flat_map(sha1).collect();
-    dict([
-        ("l", 20.into()),
-        ("p", i64::try_from(PIECE).unwrap().into()),
-        ("t", (&hashes).into()),
-    ])
 }
 
 #[test]

@@ -1,7 +1,8 @@
 //! The kit itself: a test that relies on a broken origin proves nothing.
 
 use crate::kit::{
-    Apt, Archive, Certificate, Client, Framing, Manner, Nginx, Origin, Request, noise,
+    Apt, Archive, Certificate, Client, Framing, Manner, Nginx, Origin, PIECE, Request, Response,
+    Seeder, Seeding, Wrong, is_cut, noise, path_of,
 };
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
@@ -182,4 +183,117 @@ fn the_certificate_is_good_for_loopback() {
         "{}",
         String::from_utf8_lossy(&output.stderr)
     );
+}
+
+/// What a seeder of this conduct gives for a piece of a file.
+fn piece_of(seeder: &Seeder, file: &[u8], piece: usize) -> std::io::Result<Response> {
+    let range = format!("bytes={}-{}", piece * PIECE, (piece + 1) * PIECE - 1);
+    let request = Request::get(&path_of(file)).header("Range", &range);
+    Client::to(seeder.addr())?.ask(&request)
+}
+
+fn seeder(seeding: Seeding, file: &[u8]) -> Seeder {
+    let seeder = Seeder::that(seeding);
+    seeder.add(file);
+    seeder
+}
+
+#[test]
+fn an_honest_seeder_gives_files_pieces_and_torrent_strings() {
+    let file = noise(8, 3 * PIECE + 5);
+    let seeder = seeder(Seeding::Honest, &file);
+    let mut client = Client::to(seeder.addr()).unwrap();
+    client
+        .ask(&Request::get(&path_of(&file)))
+        .unwrap()
+        .expect(&file);
+    let last = piece_of(&seeder, &file, 3).unwrap().expect_status(206);
+    let range = format!("bytes {}-{}/{}", 3 * PIECE, file.len() - 1, file.len());
+    assert_eq!(last.header("Content-Range"), Some(range.as_str()));
+    last.expect_body(&file[3 * PIECE..]);
+    assert_eq!(
+        (seeder.sent(&file), seeder.connections()),
+        (file.len() + 5, 2)
+    );
+    let string = crate::kit::torrent(&file).written();
+    let path = format!("/~/{}", crate::kit::hex(&crate::kit::krpc::sha1(&string)));
+    client.ask(&Request::get(&path)).unwrap().expect(&string);
+    client
+        .ask(&Request::get("/~/0"))
+        .unwrap()
+        .expect_status(404);
+}
+
+#[test]
+fn a_seeder_gets_wrong_what_it_is_to_get_wrong() {
+    let file = noise(9, 4 * PIECE);
+    let is_right = |seeder: &Seeder, piece: usize| {
+        let body = piece_of(seeder, &file, piece)
+            .unwrap()
+            .expect_status(206)
+            .body;
+        assert_eq!(body.len(), PIECE);
+        body == file[piece * PIECE..(piece + 1) * PIECE]
+    };
+    let that = |wrong| seeder(Seeding::Corrupting(wrong), &file);
+    let every = that(Wrong::Every);
+    assert!((0..4).all(|piece| !is_right(&every, piece)));
+    let third = that(Wrong::Piece(2));
+    assert!((0..4).all(|piece| is_right(&third, piece) == (piece != 2)));
+    let second = that(Wrong::EverySecond);
+    assert!((0..4).all(|piece| is_right(&second, piece) == (piece % 2 == 1)));
+    let differently = that(Wrong::Differently);
+    let [one, other] = [0, 1].map(|_| piece_of(&differently, &file, 0).unwrap().body);
+    assert!(one != other && one != file[..PIECE]);
+}
+
+#[test]
+fn a_seeder_fails_as_it_is_told_to() {
+    let file = noise(10, 2 * PIECE);
+    let that = |seeding| seeder(seeding, &file);
+    let ask = |seeder: &Seeder| piece_of(seeder, &file, 1);
+    assert!(ask(&that(Seeding::Dead)).is_err());
+    ask(&that(Seeding::Refusing)).unwrap().expect_status(404);
+    assert!(is_cut(&ask(&that(Seeding::Breaking(1000)))));
+    assert!(is_cut(&ask(&that(Seeding::Longer))));
+    assert_eq!(ask(&that(Seeding::Shorter)).unwrap().body.len(), PIECE - 1);
+    ask(&that(Seeding::Whole)).unwrap().expect(&file);
+    let lag = Duration::from_millis(200);
+    assert!(ask(&that(Seeding::Lagging(lag))).unwrap().took >= lag);
+    let closing = that(Seeding::Closing);
+    let mut client = Client::to(closing.addr()).unwrap();
+    client
+        .ask(&Request::get(&path_of(&file)))
+        .unwrap()
+        .expect(&file);
+    assert!(client.is_closed());
+    for quiet in [Seeding::Silent, Seeding::Stalling(1000)] {
+        let quiet = that(quiet);
+        let mut client = Client::to(quiet.addr()).unwrap();
+        client.send(&Request::get(&path_of(&file))).unwrap();
+        std::thread::sleep(lag);
+        let sent = quiet.sent(&file);
+        assert!(sent <= 1000, "{sent}");
+        drop(quiet);
+        assert!(is_cut(&client.answer(false)));
+    }
+    let dying = that(Seeding::Dying(PIECE));
+    let _ = ask(&dying);
+    assert!(ask(&dying).is_err());
+}
+
+#[test]
+fn a_seeders_limit_is_one_for_all_its_uploads() {
+    let file = noise(11, 2 * PIECE);
+    let seeder = seeder(Seeding::Honest, &file);
+    seeder.limit(2 * PIECE as u64);
+    let began = Instant::now();
+    std::thread::scope(|scope| {
+        for piece in [0, 1] {
+            let (seeder, file) = (&seeder, &file);
+            scope.spawn(move || piece_of(seeder, file, piece).unwrap().expect_status(206));
+        }
+    });
+    let took = began.elapsed();
+    assert!((0.9..2.0).contains(&took.as_secs_f64()), "{took:?}");
 }

@@ -9,10 +9,15 @@ use tokio_util::sync::CancellationToken;
 
 use super::Announce;
 use crate::clock::{jittered, millis};
+use crate::core::Core;
 use crate::db::DbError;
+use crate::db::announcement::Enlisted;
 
 /// How often it is looked whether there are other files to announce.
 const ROUND: Duration = Duration::from_secs(10);
+
+/// And at most: a file that just came is looked at sooner.
+const SHORTEST: Duration = Duration::from_secs(1);
 
 /// A look that read many rows is followed by a pause so many times as long.
 const REST: u32 = 20;
@@ -32,31 +37,58 @@ pub(super) struct Seen {
 }
 
 /// Keeps the rows in step with the files in the store, with what indexes say
-/// and with our own address, until cancelled.
-pub async fn enlist(work: Arc<Announce>, stop: CancellationToken) {
+/// and, where files are announced in the DHT, with our own address, until
+/// cancelled.
+pub async fn enlist(core: Arc<Core>, work: Option<Arc<Announce>>, stop: CancellationToken) {
     let mut seen = Seen::default();
     loop {
         let began = Instant::now();
-        if let Err(error) = work.look(&mut seen).await {
+        let looked = match &work {
+            Some(work) => work.look(&mut seen).await,
+            None => seen.rows_of(&core).await.map(drop),
+        };
+        if let Err(error) = looked {
             tracing::warn!(%error, "it can't be found out which files to announce");
         }
+        let pause = SHORTEST.max(began.elapsed() * REST);
+        let rung = async {
+            tokio::time::sleep(pause).await;
+            core.placed.notified().await;
+        };
         tokio::select! {
-            () = tokio::time::sleep(jittered(ROUND).max(began.elapsed() * REST)) => {}
+            () = rung => {}
+            () = tokio::time::sleep(jittered(ROUND).max(pause)) => {}
             () = stop.cancelled() => return,
         }
+    }
+}
+
+impl Seen {
+    /// Sees which files have a row; `None` where nothing changed since the
+    /// last look.
+    pub(super) async fn rows_of(&mut self, core: &Core) -> Result<Option<Enlisted>, DbError> {
+        // Read before the rows that it is about: what changes in between makes
+        // it another one for the next look.
+        let mark = core.db.announceable_mark().await?;
+        if self.mark.as_ref() == Some(&mark) {
+            return Ok(None);
+        }
+        let enlisted = core.db.enlist(core.now()).await;
+        // What lost its row is not shared any more; where that failed, a part
+        // of it may be done.
+        if enlisted.as_ref().map_or(true, |rows| rows.removed > 0) {
+            core.shares.clear();
+        }
+        self.mark = Some(mark).filter(|_| enlisted.is_ok());
+        enlisted.map(Some)
     }
 }
 
 impl Announce {
     pub(super) async fn look(&self, seen: &mut Seen) -> Result<(), DbError> {
         let (db, now) = (&self.core.db, self.core.now());
-        // Read before the rows that it is about: what changes in between makes
-        // it another one for the next look.
-        let mark = db.announceable_mark().await?;
-        if seen.mark.as_ref() != Some(&mark) {
-            let enlisted = db.enlist(now).await?;
+        if let Some(enlisted) = seen.rows_of(&self.core).await? {
             self.set_pace(enlisted.files);
-            seen.mark = Some(mark);
             if enlisted.added > 0 {
                 tracing::debug!(files = enlisted.added, "files are announced from now on");
                 self.wanted.notify_one();

@@ -9,6 +9,7 @@ use super::enlist::Seen;
 use super::*;
 use crate::db::file::FileRow;
 use crate::debian::digest::{Digest, Vouched};
+use crate::store::share::Name;
 use crate::worker::dispatcher::dispatch;
 use crate::worker::testing::{CONTACT, core, overlay, refusing, until};
 
@@ -61,7 +62,11 @@ async fn others_find_the_file_and_the_hashes_of_its_pieces() {
     is_ready(&own).await;
     let work = Arc::new(Announce::new(Arc::clone(&core), own, REFRESH));
     let before = core.now();
-    tokio::spawn(enlist(Arc::clone(&work), stop.clone()));
+    tokio::spawn(enlist(
+        Arc::clone(&core),
+        Some(Arc::clone(&work)),
+        stop.clone(),
+    ));
     tokio::spawn(dispatch(work, stop.clone(), stop.clone()));
     until(async || core.db.announcement_totals(0).await.unwrap().stored == 4).await;
     let next = core.db.next_announcement_at().await.unwrap().unwrap() - before;
@@ -223,4 +228,31 @@ async fn at_another_address_files_are_announced_anew() {
             .is_some()
     );
     stop.cancel();
+}
+
+#[tokio::test]
+async fn what_is_here_and_vouched_for_is_shared_and_nothing_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let core = core(folder.path()).await;
+    let [first, second] = [file(&core, 10).await, file(&core, 20).await];
+    let names = [&first, &second].map(|file| Name::File(file.sha256));
+    let shared = async || {
+        let [one, other] = names.map(|name| core.share(name));
+        [one.await.unwrap().is_some(), other.await.unwrap().is_some()]
+    };
+    assert_eq!(shared().await, [false, false], "nobody looked yet");
+    Seen::default().rows_of(&core).await.unwrap();
+    assert_eq!(shared().await, [true, true]);
+    assert!(names.iter().all(|name| core.shares.get(name).is_some()));
+    // The index has another patch in the place of the first.
+    let other = Vouched {
+        digest: Digest::Sha256([7; 32]),
+        size: 7,
+    };
+    let listed = [(first.size.to_string(), other)];
+    core.db.add_patches(1, 1, &listed).await.unwrap();
+    Seen::default().rows_of(&core).await.unwrap();
+    assert_eq!(shared().await, [false, true]);
+    core.forget(vec![second]).await.unwrap();
+    assert_eq!(shared().await, [false, false]);
 }

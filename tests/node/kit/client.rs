@@ -172,7 +172,15 @@ impl Client {
     }
 
     fn connect_within(port: u16, limit: Duration) -> io::Result<Self> {
-        let address = ([127, 0, 0, 1], port).into();
+        Self::to_within(([127, 0, 0, 1], port).into(), limit)
+    }
+
+    /// Connects to an address.
+    pub fn to(address: SocketAddr) -> io::Result<Self> {
+        Self::to_within(address, PATIENCE)
+    }
+
+    fn to_within(address: SocketAddr, limit: Duration) -> io::Result<Self> {
         Self::over(TcpStream::connect_timeout(&address, limit)?)
     }
 

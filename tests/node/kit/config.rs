@@ -32,6 +32,10 @@ pub struct Config {
     pub data_dir: Option<PathBuf>,
     /// `[dht]` and what belongs to it; off where it is `None`.
     pub dht: Option<Dht>,
+    /// `peer.upload_limit`.
+    pub upload_limit: String,
+    /// Whether `peer.listen` is left to the default.
+    pub any_peer_port: bool,
     /// A command that starts the daemon, such as `prlimit --nofile=128`.
     pub wrap: Vec<String>,
 }
@@ -133,6 +137,8 @@ impl Default for Config {
             min_free: "1MiB".to_owned(),
             data_dir: None,
             dht: None,
+            upload_limit: "0".to_owned(),
+            any_peer_port: false,
             wrap: Vec::new(),
         }
     }
@@ -199,9 +205,15 @@ impl Config {
         } else {
             told.to_string()
         };
+        let listen = if self.any_peer_port {
+            String::new()
+        } else {
+            format!("listen = [\"{peer}\"]\n")
+        };
+        let limit = &self.upload_limit;
         format!(
-            "[peer]\nenabled = {announces}\nlisten = [\"{peer}\"]\nadvertise = \"{advertise}\"\n\
-             allow_private = {allow_private}\n\
+            "[peer]\nenabled = {announces}\n{listen}advertise = \"{advertise}\"\n\
+             upload_limit = \"{limit}\"\nallow_private = {allow_private}\n\
              [dht]\nenabled = {}\nlisten = \"{}\"\nbootstrap = {}\n{more}",
             self.dht.is_some(),
             SocketAddr::new(ip, ports.dht),

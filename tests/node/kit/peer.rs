@@ -436,7 +436,7 @@ fn token(id: &Id, ip: IpAddr) -> Id {
 }
 
 /// An address of the loopback that no other peer has: budgets are counted by address.
-fn fresh_ip() -> IpAddr {
+pub(super) fn fresh_ip() -> IpAddr {
     static NEXT: AtomicU16 = AtomicU16::new(0);
     let [high, low] = NEXT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
     IpAddr::from([127, 1 + high, low, 1])
