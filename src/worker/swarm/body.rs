@@ -32,7 +32,7 @@ pub(super) struct Body {
 /// How a body ended.
 pub(super) enum Finished {
     /// It is what it should be, and has its rows.
-    Stored(Arc<Entry>, TorrentString),
+    Stored(Arc<Entry>, Option<TorrentString>),
     /// It is another file: readers were cut off before its end.
     Wrong(Temp, Arc<Growing>),
     /// It can't be kept.
@@ -60,7 +60,9 @@ impl Body {
         if came == Came::Mirror && target.size <= HELD {
             growing.hold();
         }
-        let incoming = Incoming::start(Arc::clone(&growing), errand.plan.digest(), true);
+        let is_shared_in_pieces = !target.is_small();
+        let digest = errand.plan.digest();
+        let incoming = Incoming::start(Arc::clone(&growing), digest, is_shared_in_pieces);
         Some(Self {
             temp,
             growing,
@@ -105,7 +107,7 @@ impl Body {
         };
         let placed = receiver.place(self.temp, &bytes, self.room).await;
         let finished = match (placed, bytes.torrent) {
-            (Ok(Received::Stored(entry)), Some(torrent)) => {
+            (Ok(Received::Stored(entry)), torrent) => {
                 fetch.core.learn(&entry).await;
                 Ok(Finished::Stored(entry, torrent))
             }

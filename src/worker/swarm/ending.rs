@@ -41,7 +41,10 @@ impl Gather<'_> {
         };
         let growing = Arc::clone(&body.growing);
         self.errand.flight.tell(State::Streaming(growing));
-        self.note(body.temp.name().to_owned());
+        // Of a small file nothing goes out before its own rows are written.
+        if !self.target.is_small() {
+            self.note(body.temp.name().to_owned());
+        }
         self.body = Some(body);
         true
     }
@@ -77,7 +80,9 @@ impl Gather<'_> {
         match body.finish(self.fetch, self.errand).await? {
             Finished::Stored(entry, torrent) => {
                 let came = growing.came();
-                self.judge(&torrent);
+                if let Some(truth) = torrent {
+                    self.judge(&truth);
+                }
                 Ok(Outcome::Stored(entry, came))
             }
             Finished::Uncached => Ok(Outcome::Uncached),

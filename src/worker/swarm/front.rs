@@ -298,7 +298,7 @@ impl Gather<'_> {
         }
         let at = self.fetch.core.now();
         let state = PieceState::Unproved;
-        self.ledger.note(piece, None, state, Some(hash), at);
+        self.ledger.note((piece, 0), None, state, Some(hash), at);
         self.note_evidence(Source::Mirror, piece, hash);
         if !self.schedule.is_here(piece) {
             self.kept.insert(piece, hash);

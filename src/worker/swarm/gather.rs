@@ -538,7 +538,8 @@ impl<'a> Gather<'a> {
     pub(super) fn note_row(&mut self, ask: Ask, state: PieceState, sha1: Option<PieceHash>) {
         let contact = self.holders[ask.source].contact;
         let at = self.fetch.core.now();
-        self.ledger.note(ask.piece, Some(contact), state, sha1, at);
+        self.ledger
+            .note((ask.piece, 0), Some(contact), state, sha1, at);
     }
 
     fn torrent(&mut self, reference: [u8; 20], torrent: Option<TorrentString>, liars: &[Source]) {

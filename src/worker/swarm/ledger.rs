@@ -11,6 +11,9 @@ use crate::swarm::blame::PieceHash;
 /// How often rows are written, in milliseconds.
 const WRITE: Millis = 100;
 
+/// So many rows are worth a statement of their own.
+const MANY: usize = 16;
+
 /// What is counted, and what is to be written.
 #[derive(Default)]
 pub(super) struct Ledger {
@@ -37,7 +40,7 @@ impl Ledger {
     /// What came of an assignment; without a `peer`, of the mirror's.
     pub(super) fn note(
         &mut self,
-        piece: usize,
+        (piece, round): (usize, u32),
         peer: Option<SocketAddr>,
         state: PieceState,
         sha1: Option<PieceHash>,
@@ -45,7 +48,7 @@ impl Ledger {
     ) {
         self.rows.push(PieceRow {
             piece: piece as u64,
-            round: 0,
+            round,
             peer,
             state,
             sha1,
@@ -61,6 +64,11 @@ impl Ledger {
         }
         (self.is_writing, self.written_at) = (true, now);
         Some(std::mem::take(&mut self.rows))
+    }
+
+    /// Rows to be written, if they are many.
+    pub(super) fn many(&mut self) -> Option<Vec<PieceRow>> {
+        (self.rows.len() >= MANY).then(|| std::mem::take(&mut self.rows))
     }
 
     pub(super) const fn written(&mut self) {

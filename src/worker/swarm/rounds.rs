@@ -10,10 +10,12 @@ use futures_util::stream::{FuturesUnordered, StreamExt};
 
 use super::gather::{Gather, Pending};
 use super::hashes::print_of;
+use super::ledger::Ledger;
 use super::pieces::peer;
 use super::store::Store;
 use super::{Holder, Target};
 use crate::core::{Core, CoreError};
+use crate::db::piece::PieceState;
 use crate::meter::Kind;
 use crate::store::flight::{Course, Refusal};
 use crate::store::growing::{Break, Came, End};
@@ -25,6 +27,9 @@ use crate::worker::fetch_file::{Errand, FetchFile, Outcome, worse};
 
 /// Requests in flight.
 const IN_FLIGHT: usize = 8;
+
+/// Peers that are asked: each piece may come in as many forms, and all are kept.
+const MOST_PEERS: usize = 8;
 
 /// Failures after which a peer is asked no more.
 const FAILURES: u32 = 2;
@@ -121,6 +126,8 @@ impl Gather<'_> {
             target: self.target,
             holders: self.holders.clone(),
             store: std::mem::take(&mut self.store),
+            download: (self.errand.claim.id, self.errand.claim.lease),
+            ledger: Ledger::default(),
         };
         let Some(truth) = turns.drive(&mut rounds).await? else {
             return Ok(None);
@@ -149,12 +156,14 @@ impl Gather<'_> {
     pub(super) fn in_standing(&self) -> Vec<u32> {
         let now = self.fetch.core.now();
         let contacts: Vec<_> = self.holders.iter().map(|holder| holder.contact).collect();
-        let ranked = self.fetch.core.peers().ranked(&contacts, now);
+        let peers = self.fetch.core.peers();
+        let ranked = peers.ranked(&contacts, now);
         let place = |contact| contacts.iter().position(|other| *other == contact);
         ranked
             .into_iter()
-            .filter(|(_, score)| *score > 0.0)
+            .filter(|(contact, _)| !peers.is_liar(*contact, now))
             .filter_map(|(contact, _)| u32::try_from(place(contact)?).ok())
+            .take(MOST_PEERS)
             .collect()
     }
 }
@@ -178,23 +187,28 @@ struct Turns<'a> {
     target: Target,
     holders: Vec<Holder>,
     store: Store,
+    download: (i64, i64),
+    ledger: Ledger,
 }
 
 impl Turns<'_> {
     /// Does what the rounds want done. Answers what the file is made of.
     async fn drive(&mut self, rounds: &mut Rounds) -> Result<Option<Vec<PieceHash>>, CoreError> {
-        let received = Arc::new(AtomicU64::new(0));
+        let received = self.ledger.received();
         let mut under_way = FuturesUnordered::new();
         let mut failures: HashMap<Source, u32> = HashMap::new();
         loop {
             while under_way.len() < IN_FLIGHT {
                 match rounds.step() {
-                    Step::Ask(ask) => under_way.push(ask_in_round(
-                        (self.core, self.peers),
-                        (ask, self.holder_of(ask)),
-                        self.target.part(ask.piece),
-                        &received,
-                    )),
+                    Step::Ask(ask) => {
+                        self.note(ask, PieceState::Running, None);
+                        under_way.push(ask_in_round(
+                            (self.core, self.peers),
+                            (ask, self.holder_of(ask)),
+                            self.target.part(ask.piece),
+                            &received,
+                        ));
+                    }
                     Step::Test(hashes) => {
                         let passed = self.store.test(self.target, &hashes).await?;
                         rounds.tested(passed);
@@ -209,11 +223,13 @@ impl Turns<'_> {
             let Some((ask, result)) = under_way.next().await else {
                 return Ok(None);
             };
-            let fresh = received.swap(0, Ordering::Relaxed);
+            let (fresh, _) = self.ledger.count();
             self.core.meters.add(Kind::FromPeers, fresh);
+            self.write_rows().await;
             match result {
                 Ok(part) => {
                     let hash = print_of(&part.bytes);
+                    self.note(ask, PieceState::Unproved, Some(hash));
                     let form = (ask.piece, hash);
                     if !self.store.put(self.core, form, part.bytes).await? {
                         return Ok(None);
@@ -221,6 +237,7 @@ impl Turns<'_> {
                     rounds.delivered(ask, hash);
                 }
                 Err(error) => {
+                    self.note(ask, PieceState::Failed, None);
                     let failed = failures.entry(ask.source).or_default();
                     *failed += 1;
                     if error == PeerError::Missing || *failed >= FAILURES {
@@ -230,6 +247,23 @@ impl Turns<'_> {
                     }
                 }
             }
+        }
+    }
+
+    fn note(&mut self, ask: Ask, state: PieceState, sha1: Option<PieceHash>) {
+        let contact = self.holder_of(ask).map(|holder| holder.contact);
+        let assignment = (ask.piece, ask.round);
+        self.ledger
+            .note(assignment, contact, state, sha1, self.core.now());
+    }
+
+    async fn write_rows(&mut self) {
+        let Some(rows) = self.ledger.many() else {
+            return;
+        };
+        let (id, lease) = self.download;
+        if let Err(error) = self.core.db.write_pieces(id, lease, &rows).await {
+            tracing::debug!(%error, "pieces can't be written down");
         }
     }
 

@@ -4,6 +4,7 @@ mod harm;
 mod liars;
 mod rounds;
 mod shares;
+mod traps;
 mod trust;
 mod unusual;
 
