@@ -18,13 +18,17 @@ use crate::worker::fetch_file::Outcome;
 impl Gather<'_> {
     /// Pieces that came before they could be proved.
     pub(super) async fn prove(&mut self) -> Result<Option<Outcome>, CoreError> {
-        if matches!(self.proof, Proof::None) {
+        let is_known = !matches!(self.proof, Proof::None);
+        if !is_known && !self.is_unprovable() {
             return Ok(None);
         }
         for Unproved { ask, part } in std::mem::take(&mut self.unproved) {
             if let Some(outcome) = self.whole_part(ask, part).await? {
                 return Ok(Some(outcome));
             }
+        }
+        if !is_known {
+            return Ok(None);
         }
         for (piece, hash) in std::mem::take(&mut self.doubtful) {
             let bytes = self.store.read(piece, hash).await?;
