@@ -16,7 +16,7 @@ const MOST_PEERS: usize = 8;
 
 /// One in so many files is looked for in the DHT all the same, so that others
 /// who have as much come to notice.
-const LOOK: u32 = 16;
+const LOOK: u32 = 64;
 
 /// Peers that lately brought files of an archive. Files of one archive are
 /// often at the same peers: asking one of them takes one round trip, and a
@@ -88,7 +88,7 @@ mod tests {
     fn now_and_then_others_get_a_chance() {
         let mut hunches = Hunches::default();
         hunches.right("a", peer(1), 0);
-        let looked = (0..160).filter(|_| hunches.of("a", 1).is_empty());
+        let looked = (0..10 * LOOK).filter(|_| hunches.of("a", 1).is_empty());
         assert_eq!(looked.count(), 10);
     }
 
