@@ -1,5 +1,7 @@
 //! The `torrent` table: hashes of the pieces of files, as they are published.
 
+use sqlx::SqliteConnection;
+
 use super::queue::Lease;
 use super::{Db, DbError, begin, signed};
 
@@ -16,6 +18,23 @@ pub struct TorrentRow {
     pub body: Vec<u8>,
 }
 
+/// Two files of one torrent string would be a collision of SHA-1.
+async fn insert(connection: &mut SqliteConnection, torrent: &TorrentRow) -> Result<(), DbError> {
+    let (sha1, file) = (torrent.sha1.as_slice(), torrent.file.as_slice());
+    let size = signed(torrent.size);
+    sqlx::query!(
+        "INSERT INTO torrent (sha1, file, size, body) VALUES (?, ?, ?, ?)
+         ON CONFLICT (sha1) DO NOTHING",
+        sha1,
+        file,
+        size,
+        torrent.body
+    )
+    .execute(connection)
+    .await?;
+    Ok(())
+}
+
 impl Db {
     /// Keeps a torrent string and notes at the announcement of its file that
     /// this is the one.
@@ -23,21 +42,10 @@ impl Db {
     /// # Errors
     /// When the database refuses; then it is not kept.
     pub async fn keep_torrent(&self, claim: &Lease, torrent: &TorrentRow) -> Result<(), DbError> {
-        let (sha1, file) = (torrent.sha1.as_slice(), torrent.file.as_slice());
-        let size = signed(torrent.size);
+        let sha1 = torrent.sha1.as_slice();
         let mut writer = self.writer().await;
         let mut tx = begin(&mut writer).await?;
-        // Two files of one torrent string would be a collision of SHA-1.
-        sqlx::query!(
-            "INSERT INTO torrent (sha1, file, size, body) VALUES (?, ?, ?, ?)
-             ON CONFLICT (sha1) DO NOTHING",
-            sha1,
-            file,
-            size,
-            torrent.body
-        )
-        .execute(&mut *tx)
-        .await?;
+        insert(&mut tx, torrent).await?;
         sqlx::query!(
             "UPDATE announcement SET torrent = ? WHERE file_id = ? AND lease = ?",
             sha1,
@@ -54,19 +62,7 @@ impl Db {
     /// # Errors
     /// When the database refuses.
     pub async fn add_torrent(&self, torrent: &TorrentRow) -> Result<(), DbError> {
-        let (sha1, file) = (torrent.sha1.as_slice(), torrent.file.as_slice());
-        let size = signed(torrent.size);
-        sqlx::query!(
-            "INSERT INTO torrent (sha1, file, size, body) VALUES (?, ?, ?, ?)
-             ON CONFLICT (sha1) DO NOTHING",
-            sha1,
-            file,
-            size,
-            torrent.body
-        )
-        .execute(&mut *self.writer().await)
-        .await?;
-        Ok(())
+        insert(&mut *self.writer().await, torrent).await
     }
 
     /// The torrent string of a file, by the file's SHA-256.

@@ -125,19 +125,3 @@ fn a_file_on_its_way_is_not_given_to_others() {
     let shared = within(SHARED, || scene.shares(0));
     assert!(shared, "others do not get it");
 }
-
-#[test]
-fn a_file_on_its_way_is_not_given() {
-    let scene = Scene::new(&[LARGE]);
-    scene.mirror(0, Manner::good().hold_after(LARGE / 2));
-    let mut client = scene.node().connect();
-    client.send(&Request::get(&scene.url(0))).unwrap();
-    client.head().unwrap().expect_status(200);
-    client.take(PIECE).unwrap();
-    assert!(!scene.shares(0));
-    scene.stage.origin.release(&scene.path(0));
-    drop(client);
-    scene.fetch(0);
-    let shared = within(SHARED, || scene.shares(0));
-    assert!(shared, "others do not get it");
-}
