@@ -59,9 +59,11 @@ fn summary(status: &Status) -> String {
             cache.hits, cache.misses
         ),
         format!(
-            "traffic    {} from mirrors, {} to clients",
+            "traffic    {} from mirrors, {} from peers, {} to clients, {} to peers",
             size(traffic.from_mirrors),
-            size(traffic.to_clients)
+            size(traffic.from_peers),
+            size(traffic.to_clients),
+            size(traffic.to_peers)
         ),
         format!("downloads  {} under way", status.downloads.len()),
     ];
@@ -79,6 +81,14 @@ fn summary(status: &Status) -> String {
             dht.nodes, dht.estimated_nodes, dht.values, dht.announced, dht.announcements
         ));
     }
+    let scores = status.peers.iter().filter(|peer| peer.score > 0.0);
+    let wrong = status.peers.iter().filter(|peer| peer.hash_errors_24h > 0);
+    lines.push(format!(
+        "peers      {} known, {} of use now, {} sent wrong bytes in the last 24 h",
+        status.peers.len(),
+        scores.count(),
+        wrong.count()
+    ));
     for warning in &status.warnings {
         lines.push(format!("warning    {warning}"));
     }

@@ -32,6 +32,11 @@ pub fn text(status: &Status) -> String {
             traffic.from_mirrors,
         ),
         (
+            "from_peers",
+            "Bytes of bodies from other nodes",
+            traffic.from_peers,
+        ),
+        (
             "to_clients",
             "Bytes of bodies to apt clients",
             traffic.to_clients,

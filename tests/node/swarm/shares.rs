@@ -380,3 +380,28 @@ fn what_was_taken_from_peers_is_served_to_others_in_turn() {
     });
     assert!(told, "nobody is told that it is here now");
 }
+
+#[test]
+fn page_metrics_and_command_line_tell_of_peers() {
+    let mut scene = Scene::new(&[LARGE]);
+    scene.slow_mirror(0);
+    scene.add(&[HONEST; 3]);
+    scene.seed(0);
+    scene.fetch(0);
+    scene.stage.node.calm();
+    let text = |path: &str| scene.node().get(path).expect_status(200).text();
+    let page = text("/");
+    for seeder in &scene.seeders {
+        assert!(page.contains(&seeder.addr().to_string()), "{page}");
+    }
+    let (from_peers, _) = scene.traffic();
+    let metrics = text("/metrics");
+    let line = format!("aptmesh_from_peers_bytes_total {from_peers}\n");
+    assert!(metrics.contains(&line), "{metrics}");
+    let output = scene.node().cli(&["status"]);
+    let summary = String::from_utf8(output.stdout).unwrap();
+    assert!(
+        summary.contains("peers      3 known, 3 of use now, 0 sent wrong"),
+        "{summary}"
+    );
+}
