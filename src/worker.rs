@@ -3,6 +3,7 @@
 pub mod announce;
 pub mod dht_rows;
 pub mod dispatcher;
+mod errand;
 pub mod evict;
 pub mod fetch_file;
 pub mod flush;

@@ -11,7 +11,7 @@ use axum::http::header::{CONTENT_LENGTH, TRANSFER_ENCODING};
 use futures_util::poll;
 
 use self::stream::{Next, OriginStream};
-use super::fetch_file::Errand;
+use super::errand::Errand;
 use crate::clock::Millis;
 use crate::core::{Core, CoreError};
 use crate::db::refusal::Kind as Refusal;

@@ -15,6 +15,7 @@ mod pieces;
 mod readers;
 mod resume;
 mod rounds;
+mod seek;
 mod store;
 
 use std::collections::HashMap;

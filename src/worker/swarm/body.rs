@@ -12,7 +12,8 @@ use crate::store::incoming::{Incoming, WriteError};
 use crate::store::mapped::MappedFile;
 use crate::swarm::torrent::TorrentString;
 use crate::validators::Validators;
-use crate::worker::fetch_file::{Errand, FetchFile};
+use crate::worker::errand::Errand;
+use crate::worker::fetch_file::FetchFile;
 use crate::worker::receive::{HELD, Received, Receiver};
 
 use super::Target;

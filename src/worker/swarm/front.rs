@@ -15,7 +15,8 @@ use crate::store::flight::Refusal;
 use crate::store::growing::Came;
 use crate::swarm::blame::Source;
 use crate::swarm::torrent::PIECE;
-use crate::worker::fetch_file::{Errand, FetchFile, Outcome, worse};
+use crate::worker::errand::Errand;
+use crate::worker::fetch_file::{FetchFile, Outcome, worse};
 use crate::worker::receive::length_of;
 use crate::worker::receive::stream::{Next, OriginStream};
 

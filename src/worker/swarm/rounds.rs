@@ -23,7 +23,8 @@ use crate::swarm::blame::{Evidence, PieceHash, Source};
 use crate::swarm::rounds::{Ask, Rounds, Step};
 use crate::swarm::torrent::TorrentString;
 use crate::upstream::peer::{Part, PeerError, Peers, Wanted};
-use crate::worker::fetch_file::{Errand, FetchFile, Outcome, worse};
+use crate::worker::errand::Errand;
+use crate::worker::fetch_file::{FetchFile, Outcome, worse};
 
 /// Requests in flight.
 const IN_FLIGHT: usize = 8;
