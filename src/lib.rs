@@ -13,7 +13,7 @@
 //! | 4 | [`cli`], [`node`] | commands; one [`node::Node`] put together |
 //! | 3 | [`http`], [`worker`] | they never call each other: they meet in rows and wake-ups |
 //! | 2½ | [`core`], [`truth`], [`upkeep`] | steps that need rows and bytes together, in the order that a crash allows |
-//! | 2 | [`db`], [`store`], [`upstream`], [`overlay`], [`signature`], [`lifecycle`] | SQL; bytes; origins; the DHT's socket; signatures; signals. None uses another |
+//! | 2 | [`db`], [`store`], [`upstream`], [`overlay`], [`signature`], [`lifecycle`] | SQL; bytes; origins and peers; the DHT's socket; signatures; signals. None uses another |
 //! | 1 | [`debian`], [`dht`], [`swarm`], [`bencode`], [`mirrors`], [`health`], [`validators`], [`meter`], [`config`], [`clock`] | without IO (but for reading the configuration), without a clock of their own |
 //!
 //! # One .deb's journey

@@ -238,8 +238,7 @@ impl Schedule {
     }
 
     /// Sources that may still be asked.
-    #[must_use]
-    pub fn usable(&self) -> usize {
+    fn usable(&self) -> usize {
         let usable = |place: &&Place| place.worth() > 0.0;
         self.sources.iter().filter(usable).count()
     }

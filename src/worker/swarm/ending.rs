@@ -101,9 +101,6 @@ impl Gather<'_> {
             .filter_map(|hash| hash.try_into().ok())
             .collect();
         let verdict = std::mem::take(&mut self.evidence).judge(&truth);
-        if self.target.is_small() {
-            return;
-        }
         for error in verdict.hash_errors {
             if let Some(holder) = self.holders.get(error.peer as usize) {
                 self.blame(holder.contact, Some(error.piece as u64));
@@ -139,6 +136,10 @@ impl Gather<'_> {
         self.events.clear();
         if let Some(body) = self.body.take() {
             body.growing.end(End::Broken(Break::Upstream));
+            if self.was_wrong {
+                // Peers disagree with the hashes: so may have what was shown.
+                self.is_spoilt();
+            }
             self.wrong = Some((body.temp, body.growing));
         }
         if (self.is_unprovable() || self.was_wrong)

@@ -51,6 +51,14 @@ impl Gather<'_> {
         self.repair().await.map(Some)
     }
 
+    /// Clients may have wrong bytes: what they get from now on is another
+    /// version.
+    pub(super) fn is_spoilt(&self) {
+        self.errand.is_repair.store(true, Ordering::Relaxed);
+        let told = self.errand.told.load(Ordering::Relaxed);
+        self.fetch.core.spoilt.note(self.errand.url.key(), told);
+    }
+
     /// The whole file was wrong: from the mirror, or else in rounds.
     pub(super) async fn repair(&mut self) -> Result<Outcome, CoreError> {
         let url = self.errand.url.key();
@@ -58,9 +66,7 @@ impl Gather<'_> {
             url,
             "a file from peers is not what it should be: it is made anew"
         );
-        self.errand.is_repair.store(true, Ordering::Relaxed);
-        let told = self.errand.told.load(Ordering::Relaxed);
-        self.fetch.core.spoilt.note(url, told);
+        self.is_spoilt();
         self.errand.flight.take_course(Course::InOrder);
         self.events.clear();
         match self.ask_mirror_for_all().await? {

@@ -3,7 +3,7 @@
 use super::{LARGE, PACE, Scene};
 use crate::kit::bencode::dict;
 use crate::kit::krpc::{compact_addr, key_of, sha1};
-use crate::kit::{Manner, PIECE, Seeding, noise, torrent};
+use crate::kit::{Manner, PIECE, Request, Seeding, noise, torrent};
 
 const HONEST: Seeding = Seeding::Honest;
 
@@ -62,4 +62,36 @@ fn a_mirror_that_knows_no_ranges_takes_over_from_peers_that_died() {
     let (_, from_mirrors) = scene.traffic();
     // All of it again, once, and the piece that was compared.
     assert!(from_mirrors < 3 * LARGE as u64, "{from_mirrors}");
+}
+
+#[test]
+fn who_has_false_pieces_of_those_who_then_died_does_not_get_the_rest_of_the_right_file() {
+    let mut scene = Scene::new(&[LARGE / 2]);
+    scene.add(&[Seeding::Dying(PIECE); 3]);
+    scene.add(&[HONEST; 2]);
+    scene.limit(2_000_000);
+    let file = scene.file(0).to_vec();
+    let other = noise(78, file.len());
+    for (number, seeder) in scene.seeders.iter().enumerate() {
+        if number < 3 {
+            seeder.add_as(&file, &other);
+        } else {
+            seeder.add(&file);
+        }
+        seeder.tell(&scene.peers, &file);
+        seeder.tell_torrent(&scene.peers, &file);
+    }
+    scene.stage.origin.close();
+    let mut client = scene.node().connect();
+    client.send(&Request::get(&scene.url(0))).unwrap();
+    let head = client.head().unwrap();
+    let first = client.rest(&head);
+    let next = scene.fetch(0);
+    if first.as_ref().is_ok_and(|body| *body == file) {
+        return;
+    }
+    assert!(first.is_err(), "a wrong file was completed");
+    assert_ne!(head.header("ETag"), next.header("ETag"));
+    assert_ne!(head.header("Last-Modified"), next.header("Last-Modified"));
+    scene.expect_honest(&[0, 1, 2]);
 }
