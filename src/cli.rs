@@ -7,6 +7,7 @@ mod client;
 mod find;
 mod gc;
 mod import;
+mod log;
 mod serve;
 mod status;
 mod verify;

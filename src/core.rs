@@ -21,7 +21,7 @@ use crate::debian::digest::{Digest, Vouched};
 use crate::debian::naming::{Naming, from_hex, to_hex};
 use crate::debian::url::RepoUrl;
 use crate::health::Health;
-use crate::meter::Meters;
+use crate::meter::{Meters, hour_of};
 use crate::mirrors::Mirrors;
 use crate::store::budget::Budget;
 use crate::store::disk::{Disk, Temp};
@@ -34,6 +34,7 @@ use crate::swarm::book::Book;
 use crate::truth::lookup::Claim as Said;
 use crate::truth::{Judge, Truth};
 use crate::validators::Validators;
+use crate::visitors::{MOST, Visitors};
 
 /// Why a cached file could not be looked up or changed.
 #[derive(Debug, thiserror::Error)]
@@ -60,8 +61,10 @@ pub struct Core {
     pub budget: Arc<Budget>,
     /// Who waits for what.
     pub flights: Flights,
-    /// Counters not yet written.
+    /// What is counted.
     pub meters: Arc<Meters>,
+    /// Who asks for files.
+    pub visitors: Arc<Visitors>,
     /// Origins that failed.
     pub health: Health,
     /// Configured mirrors.
@@ -139,6 +142,7 @@ impl Core {
     /// Puts the parts together.
     #[must_use]
     pub fn new(parts: Parts) -> Arc<Self> {
+        let meters = Arc::<Meters>::default();
         Arc::new(Self {
             db: parts.db,
             disk: parts.disk,
@@ -146,7 +150,8 @@ impl Core {
             shares: Shares::default(),
             budget: parts.budget,
             flights: Flights::default(),
-            meters: Arc::default(),
+            visitors: Arc::new(Visitors::new(Arc::clone(&meters))),
+            meters,
             expected: Expected::default(),
             spoilt: Spoilt::default(),
             truth: Truth::new(parts.judge),
@@ -174,6 +179,17 @@ impl Core {
     /// What is known of peers; rows learn of it in a batch.
     pub fn peers(&self) -> MutexGuard<'_, Book> {
         self.peers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the numbers up where rows have them.
+    ///
+    /// # Errors
+    /// Where rows can't be read.
+    pub async fn load_numbers(&self) -> Result<(), DbError> {
+        let month = hour_of(self.now()) - 31 * 24;
+        self.meters.load(self.db.traffic(month).await?);
+        self.visitors.load(self.db.visitors(MOST).await?);
+        Ok(())
     }
 
     /// How things stand.

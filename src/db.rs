@@ -27,6 +27,7 @@ pub mod torrent;
 pub mod traffic;
 pub mod url;
 pub mod view;
+pub mod visitor;
 
 use std::path::Path;
 use std::time::Duration;

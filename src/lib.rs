@@ -14,7 +14,7 @@
 //! | 3 | [`http`], [`worker`] | they never call each other: they meet in rows and wake-ups |
 //! | 2½ | [`core`], [`truth`], [`upkeep`] | steps that need rows and bytes together, in the order that a crash allows |
 //! | 2 | [`db`], [`store`], [`upstream`], [`overlay`], [`signature`], [`lifecycle`] | SQL; bytes; origins and peers; the DHT's socket; signatures; signals. None uses another |
-//! | 1 | [`debian`], [`dht`], [`swarm`], [`bencode`], [`mirrors`], [`health`], [`validators`], [`meter`], [`config`], [`clock`] | without IO (but for reading the configuration), without a clock of their own |
+//! | 1 | [`debian`], [`dht`], [`swarm`], [`bencode`], [`mirrors`], [`health`], [`validators`], [`meter`], [`visitors`], [`config`], [`clock`] | without IO (but for reading the configuration), without a clock of their own |
 //!
 //! # One .deb's journey
 //!
@@ -23,8 +23,9 @@
 //!
 //! *It is known.* [`store::hot`] has the entry in memory, or one row of `url`
 //! joined with `file` makes one. A small body goes out as it lies in memory, a
-//! large one as slices of a mapping ([`store::mapped`]); that it was used is
-//! noted and written in a batch ([`worker::flush`]).
+//! large one as slices of a mapping ([`store::mapped`]); that it was used, and
+//! what went out to whom ([`meter`], [`visitors`]), is noted and written in a
+//! batch ([`worker::flush`]).
 //!
 //! *It is not.* The request joins the flight for that address
 //! ([`store::flight`]), and the first to join commits a row of `download` and
@@ -94,4 +95,5 @@ pub mod truth;
 pub mod upkeep;
 pub mod upstream;
 pub mod validators;
+pub mod visitors;
 pub mod worker;

@@ -36,7 +36,7 @@ impl Tasks {
         while let Some(ended) = self.tasks.join_next_with_id().await {
             if let Err(error) = ended {
                 let name = self.names.get(&error.id()).copied().unwrap_or("a task");
-                tracing::error!(name, %error, "a task did not end well");
+                tracing::error!(worker = name, %error, "a task did not end well");
             }
         }
     }

@@ -246,6 +246,7 @@ impl Node {
         core.db.recover_downloads().await?;
         core.db.recover_indexes().await?;
         core.db.recover_announcements().await?;
+        core.load_numbers().await?;
         let control = control::listen(core.disk.root()).map_err(StartError::Control)?;
         let mut listeners = Vec::new();
         for address in &config.apt.listen {
@@ -270,6 +271,7 @@ impl Node {
         let status = StatusSource {
             core: Arc::clone(&node.core),
             node_id,
+            since: node.core.db.since().await?,
             started: started.0,
             overlay: overlay.clone(),
             peer_addresses: node.peer_addresses.clone(),

@@ -239,7 +239,7 @@ impl Overlay {
             // Where the socket has no room the packet is lost, as the network
             // may lose any.
             if let Err(error) = self.0.socket.try_send_to(&packet, self.mapped(to)) {
-                tracing::trace!(%to, %error, "a packet is lost");
+                tracing::trace!(peer = %to, %error, "a packet is lost");
             }
         }
     }
@@ -266,7 +266,7 @@ impl Overlay {
                     Ok(found) => drop(known.insert(name, found.map(canonical).collect())),
                     Err(error) => {
                         is_complete = false;
-                        tracing::warn!(name, %error, "this node for bootstrapping can't be found (dht.bootstrap)");
+                        tracing::warn!(host = name, %error, "this node for bootstrapping can't be found (dht.bootstrap)");
                     }
                 }
             }
@@ -298,7 +298,7 @@ impl Overlay {
             };
             if is_private {
                 tracing::warn!(
-                    %address,
+                    peer = %address,
                     "this node for bootstrapping has an address that does not count: set peer.allow_private = true where nodes are on a private network"
                 );
             }

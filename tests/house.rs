@@ -16,6 +16,7 @@ const FLOORS: [&[&[&str]]; 5] = [
         "health",
         "validators",
         "meter",
+        "visitors",
         "config",
         "clock",
     ]],
@@ -131,6 +132,87 @@ fn no_file_has_outgrown_its_name() {
             path.display()
         );
     }
+}
+
+/// The arguments of each call that writes to the log.
+fn log_calls(source: &str) -> Vec<Vec<String>> {
+    let calls = source.split("tracing::").skip(1).filter_map(|rest| {
+        let (level, rest) = rest.split_once("!(")?;
+        ["error", "warn", "info", "debug", "trace"]
+            .contains(&level)
+            .then(|| arguments(rest))
+    });
+    calls.collect()
+}
+
+/// What stands between commas up to the bracket that closes the call.
+fn arguments(text: &str) -> Vec<String> {
+    let (mut found, mut depth, mut is_text) = (vec![String::new()], 0, false);
+    for c in text.chars() {
+        match c {
+            '"' => is_text = !is_text,
+            '(' | '[' | '{' if !is_text => depth += 1,
+            ')' if !is_text && depth == 0 => break,
+            ')' | ']' | '}' if !is_text => depth -= 1,
+            ',' if !is_text && depth == 0 => {
+                found.push(String::new());
+                continue;
+            }
+            _ => {}
+        }
+        found.last_mut().unwrap().push(c);
+    }
+    let trimmed = found.iter().map(|argument| argument.trim().to_owned());
+    trimmed.filter(|argument| !argument.is_empty()).collect()
+}
+
+#[test]
+fn log_lines_are_a_sentence_and_fields_of_the_readme() {
+    let readme = Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md");
+    let readme = std::fs::read_to_string(readme).unwrap();
+    let (_, rest) = readme.split_once("| field | is |").unwrap();
+    let (table, _) = rest.split_once("\n\n").unwrap();
+    let cells = table.lines().filter_map(|line| line.split('|').nth(1));
+    let fields: BTreeSet<&str> = cells
+        .flat_map(|cell| cell.split('`').skip(1).step_by(2))
+        .collect();
+    let (mut wrong, mut used) = (Vec::new(), BTreeSet::new());
+    for path in sources(&src()) {
+        for call in log_calls(&std::fs::read_to_string(&path).unwrap()) {
+            let sentence = call.iter().find_map(|said| said.strip_prefix('"'));
+            let is_sentence = sentence.is_some_and(|said| {
+                said.starts_with(|c: char| c.is_lowercase() || c == '{') && !said.ends_with(".\"")
+            });
+            let names: Vec<String> = call
+                .iter()
+                .take_while(|argument| !argument.starts_with('"'))
+                .map(|argument| {
+                    let name = argument.split('=').next().unwrap().trim();
+                    name.trim_start_matches(['%', '?']).to_owned()
+                })
+                .collect();
+            if !is_sentence || names.iter().any(|name| !fields.contains(name.as_str())) {
+                wrong.push(format!("{}: {call:?}", path.display()));
+            }
+            used.extend(names);
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    let unused: Vec<_> = fields
+        .iter()
+        .filter(|name| !used.contains(**name))
+        .collect();
+    assert!(
+        unused.is_empty(),
+        "in README.md, but in no line: {unused:?}"
+    );
+}
+
+#[test]
+fn log_calls_are_really_read() {
+    let source = "tracing::warn!(\n url = a(b, c),\n %error,\n \"it (fails), so\"\n); tracing::field::Empty;";
+    let expected = vec![vec!["url = a(b, c)", "%error", "\"it (fails), so\""]];
+    assert_eq!(log_calls(source), expected);
 }
 
 #[test]

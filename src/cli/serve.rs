@@ -1,20 +1,19 @@
 //! `aptmesh serve`
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use tracing_subscriber::EnvFilter;
 
+use super::log;
 use crate::clock::SystemClock;
-use crate::config::{Config, Log, LogFormat};
+use crate::config::Config;
 use crate::lifecycle::stop_signal;
 use crate::node::Node;
 
 pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
-    start_log(&config.log)?;
+    log::start(&config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -23,20 +22,6 @@ pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
     // A name that is being resolved would hold up the exit by its time-out.
     runtime.shutdown_timeout(Duration::from_secs(1));
     served.map(|()| ExitCode::SUCCESS)
-}
-
-fn start_log(log: &Log) -> anyhow::Result<()> {
-    let filter = EnvFilter::try_new(&log.level).context("log.level")?;
-    let builder = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_target(false)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_writer(std::io::stderr);
-    match log.format {
-        LogFormat::Text => builder.init(),
-        LogFormat::Json => builder.json().init(),
-    }
-    Ok(())
 }
 
 async fn serve(config: &Config) -> anyhow::Result<()> {

@@ -42,6 +42,15 @@ impl Db {
             .map_err(|_| DbError::Row("node".into()))
     }
 
+    /// When the database was made.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn since(&self) -> Result<Millis, DbError> {
+        let since = sqlx::query_scalar!("SELECT since FROM node");
+        Ok(since.fetch_one(self.reader()).await?)
+    }
+
     /// Whether rows can be read.
     ///
     /// # Errors

@@ -22,7 +22,9 @@ pub enum Kind {
 }
 
 impl Kind {
-    const fn as_str(self) -> &'static str {
+    /// As rows and metrics spell it.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
         match self {
             Self::Mismatch => "mismatch",
             Self::Malformed => "malformed",

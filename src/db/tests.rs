@@ -1,6 +1,7 @@
 use super::*;
 
 mod dht;
+mod numbers;
 mod swarm;
 mod truth;
 
@@ -9,7 +10,6 @@ use crate::db::download::{Claim, Limits};
 use crate::db::file::FileRow;
 use crate::db::url::UrlRow;
 use crate::health::Failing;
-use crate::meter::Kind;
 use crate::validators::Validators;
 
 async fn db() -> (tempfile::TempDir, Db) {
@@ -238,17 +238,6 @@ async fn uses_decide_who_goes_first() {
         db.least_recently_used(9, 1, true).await.unwrap()[0].id,
         used
     );
-}
-
-#[tokio::test]
-async fn traffic_adds_up() {
-    let (_folder, db) = db().await;
-    for hour in [0, 0, 1] {
-        let amounts = [(Kind::ToClients, 7), (Kind::Hits, 1), (Kind::Misses, 0)];
-        db.add_traffic(&amounts, hour * 3_600_000).await.unwrap();
-    }
-    assert_eq!(db.traffic_total(Kind::ToClients).await.unwrap(), 21);
-    assert_eq!(db.traffic_total(Kind::Misses).await.unwrap(), 0);
 }
 
 #[tokio::test]

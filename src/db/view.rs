@@ -20,6 +20,7 @@ pub struct ViewRow {
 
 /// A suite as the status tells of it.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
 pub struct SuiteStatus {
     /// Canonical address of its folder.
     pub folder: String,
@@ -41,6 +42,22 @@ pub struct SuiteStatus {
     pub generations: u64,
     /// Files that its lists vouch for.
     pub packages: u64,
+    /// Patches by which its lists were brought up to date.
+    pub patches_applied: u64,
+    /// When this generation came into use, in milliseconds since 1970.
+    pub taken_up_at: Option<Millis>,
+    /// When a client last asked for its Release, likewise.
+    pub asked_at: Millis,
+    /// When its origins are asked again unasked, likewise; `null`: when a
+    /// client asks.
+    pub next_check_at: Option<Millis>,
+    /// Since when there is a newer generation that can't be taken up, likewise.
+    pub stuck_since: Option<Millis>,
+    /// Since when its origins have sent an older Release than the one in use,
+    /// likewise.
+    pub older_since: Option<Millis>,
+    /// Why its origins could not be asked.
+    pub last_error: Option<String>,
 }
 
 impl Db {
@@ -114,6 +131,7 @@ impl Db {
             signer: row.signer,
             generations: unsigned(row.generations),
             packages: unsigned(row.packages),
+            ..SuiteStatus::default()
         });
         Ok(suites.collect())
     }

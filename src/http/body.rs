@@ -8,7 +8,8 @@ use bytes::Bytes;
 use futures_util::Stream;
 use hyper::body::{Frame, SizeHint};
 
-use crate::meter::{Kind, Meters};
+use crate::meter::Kind;
+use crate::visitors::Visitor;
 
 /// Why a body breaks off: the client must not take it for whole.
 pub type BodyError = Box<dyn std::error::Error + Send + Sync>;
@@ -18,8 +19,10 @@ type Frames = Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + Send>>;
 /// The body of an answer.
 pub struct Body {
     content: Content,
-    /// Where its bytes are counted, and as what.
-    meters: Option<(Arc<Meters>, Kind)>,
+    /// Whose bytes they are counted as, and as what.
+    counted: Option<(Arc<Visitor>, Kind)>,
+    /// So many of the next bytes count as from peers.
+    from_peers: u64,
 }
 
 enum Content {
@@ -30,19 +33,14 @@ enum Content {
 impl Body {
     /// A body that is all there.
     pub fn full(bytes: impl Into<Bytes>) -> Self {
-        Self {
-            content: Content::Whole(Some(bytes.into()).filter(|bytes: &Bytes| !bytes.is_empty())),
-            meters: None,
-        }
+        let bytes = Some(bytes.into()).filter(|bytes: &Bytes| !bytes.is_empty());
+        Self::of(Content::Whole(bytes))
     }
 
     /// No body.
     #[must_use]
     pub const fn empty() -> Self {
-        Self {
-            content: Content::Whole(None),
-            meters: None,
-        }
+        Self::of(Content::Whole(None))
     }
 
     /// Frames, of which `length` bytes in sum are announced; without a length
@@ -51,19 +49,31 @@ impl Body {
         frames: impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static,
         length: Option<u64>,
     ) -> Self {
+        Self::of(Content::Frames {
+            frames: Box::pin(frames),
+            left: length,
+        })
+    }
+
+    const fn of(content: Content) -> Self {
         Self {
-            content: Content::Frames {
-                frames: Box::pin(frames),
-                left: length,
-            },
-            meters: None,
+            content,
+            counted: None,
+            from_peers: 0,
         }
     }
 
     /// Counts what goes out.
     #[must_use]
-    pub fn counted(mut self, meters: &Arc<Meters>, kind: Kind) -> Self {
-        self.meters = Some((Arc::clone(meters), kind));
+    pub fn counted(mut self, visitor: &Arc<Visitor>, kind: Kind) -> Self {
+        self.counted = Some((Arc::clone(visitor), kind));
+        self
+    }
+
+    /// Other nodes sent so many of its bytes, whatever the others count as.
+    #[must_use]
+    pub const fn from_peers(mut self, bytes: u64) -> Self {
+        self.from_peers = bytes;
         self
     }
 }
@@ -87,8 +97,14 @@ impl hyper::body::Body for Body {
                 next
             }
         };
-        if let (Some((meters, kind)), Some(Ok(bytes))) = (&this.meters, &next) {
-            meters.add(*kind, bytes.len() as u64);
+        if let (Some((visitor, kind)), Some(Ok(bytes))) = (&this.counted, &next) {
+            let mut left = bytes.len() as u64;
+            if this.from_peers > 0 {
+                let from_peers = this.from_peers.min(left);
+                visitor.sent(Kind::ClientsFromPeers, from_peers);
+                (this.from_peers, left) = (this.from_peers - from_peers, left - from_peers);
+            }
+            visitor.sent(*kind, left);
         }
         Poll::Ready(next.map(|bytes| bytes.map(Frame::data)))
     }

@@ -19,6 +19,7 @@ use crate::meter::Kind;
 use crate::store::growing::{ReadError, Reader};
 use crate::store::hot::Described;
 use crate::upstream::{Answer, Upstream};
+use crate::visitors::Visitor;
 use std::sync::Arc;
 
 /// Fields of the client's that the origin gets to see.
@@ -49,9 +50,8 @@ const RETURNED: [HeaderName; 6] = [
 pub async fn pass_through(
     core: &Arc<Core>,
     upstream: &Upstream,
-    method: &Method,
-    url: &RepoUrl,
-    request: &HeaderMap,
+    visitor: &Arc<Visitor>,
+    (method, url, request): (&Method, &RepoUrl, &HeaderMap),
 ) -> Result<Response<Body>, Problem> {
     let mut asked = pick(request, &FORWARDED);
     if core.spoilt.told(url.key()).is_some() {
@@ -66,7 +66,7 @@ pub async fn pass_through(
                 let sentence = format!("{} answered {}.", origin.origin(), answer.status);
                 failure = Some(Problem::new(StatusCode::BAD_GATEWAY, sentence));
             }
-            Ok(answer) => return Ok(hand_on(core, method, answer)),
+            Ok(answer) => return Ok(hand_on(core, visitor, method, answer)),
             Err(error) => failure = Some(error.into()),
         }
     }
@@ -92,7 +92,12 @@ fn pick(from: &HeaderMap, names: &[HeaderName]) -> HeaderMap {
     picked
 }
 
-fn hand_on(core: &Arc<Core>, method: &Method, answer: Answer) -> Response<Body> {
+fn hand_on(
+    core: &Arc<Core>,
+    visitor: &Arc<Visitor>,
+    method: &Method,
+    answer: Answer,
+) -> Response<Body> {
     let mut headers = pick(&answer.headers, &RETURNED);
     headers.insert(CACHE_STATUS, MISS);
     let status = answer.status;
@@ -106,7 +111,7 @@ fn hand_on(core: &Arc<Core>, method: &Method, answer: Answer) -> Response<Body> 
         Body::empty()
     } else {
         Body::frames(chunks(Arc::clone(core), answer, 0), length)
-            .counted(&core.meters, Kind::ToClients)
+            .counted(visitor, Kind::ClientsFromMirrors)
     };
     let mut response = Response::new(body);
     *response.status_mut() = status;
@@ -145,6 +150,10 @@ pub struct Following {
     pub core: Arc<Core>,
     pub upstream: Upstream,
     pub url: RepoUrl,
+    /// Who gets it.
+    pub visitor: Arc<Visitor>,
+    /// Whether all of it was stored before it was asked for.
+    pub is_hit: bool,
     pub described: Described,
     pub reader: Reader,
     /// Offset up to which the client is to get bytes; `None`: all there are.
@@ -158,6 +167,17 @@ impl Following {
         try_unfold(Source::Store(Box::new(self)), async |source| {
             source.next().await
         })
+    }
+
+    /// Counts the bytes that were just read.
+    fn count(&self, bytes: u64) {
+        if self.is_hit {
+            return self.visitor.sent(Kind::ClientsFromCache, bytes);
+        }
+        let from_peers = self.reader.from_peers(bytes);
+        self.visitor.sent(Kind::ClientsFromPeers, from_peers);
+        self.visitor
+            .sent(Kind::ClientsFromMirrors, bytes - from_peers);
     }
 
     async fn go_on_without_store(self: Box<Self>) -> Result<Rest, BodyError> {
@@ -181,7 +201,12 @@ impl Following {
                 continue;
             };
             let chunks = Box::pin(chunks(self.core, answer, skip));
-            return Ok(Rest { chunks, left });
+            let visitor = self.visitor;
+            return Ok(Rest {
+                chunks,
+                left,
+                visitor,
+            });
         }
         Err("the rest of the file can't be had from its origin".into())
     }
@@ -190,6 +215,7 @@ impl Following {
 struct Rest {
     chunks: std::pin::Pin<Box<dyn Stream<Item = Result<Bytes, BodyError>> + Send>>,
     left: Option<u64>,
+    visitor: Arc<Visitor>,
 }
 
 enum Source {
@@ -202,7 +228,11 @@ impl Source {
         use futures_util::TryStreamExt;
         let mut rest = match self {
             Self::Store(mut following) => match following.reader.next().await {
-                Ok(frame) => return Ok(frame.map(|frame| (frame, Self::Store(following)))),
+                Ok(Some(frame)) => {
+                    following.count(frame.len() as u64);
+                    return Ok(Some((frame, Self::Store(following))));
+                }
+                Ok(None) => return Ok(None),
                 Err(error) if may_go_on(&error) => {
                     tracing::warn!(url = following.url.key(), %error, "the rest of a body comes straight from its origin");
                     following.go_on_without_store().await?
@@ -221,6 +251,8 @@ impl Source {
             bytes.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
             *left -= bytes.len() as u64;
         }
+        rest.visitor
+            .sent(Kind::ClientsFromMirrors, bytes.len() as u64);
         Ok(Some((bytes, Self::Origin(rest))))
     }
 }

@@ -12,7 +12,6 @@ use super::answer::part;
 use super::body::Body;
 use super::file::{Asked, Files, PATIENCE};
 use super::problem::Problem;
-use crate::meter::Kind;
 use crate::store::flight::{Course, Range, State};
 use crate::store::growing::Growing;
 
@@ -57,7 +56,7 @@ impl Files {
             biased;
             (state, late) = &mut landing => return self.landed(asked, state, late, None).await,
             answer = self.past_store(asked) => if let Ok(answer) = answer && is_of_use(answer.status()) {
-                self.core.meters.add(Kind::Misses, 1);
+                asked.missed();
                 return Ok(answer);
             }
         }

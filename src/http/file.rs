@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_util::task::TaskTracker;
 
-use super::answer::{HIT, MISS, REVALIDATED, STALE, as_asked, head, is_miss, miss, part};
+use super::answer::{HIT, REVALIDATED, STALE, as_asked, head, miss, part};
 use super::body::Body;
 use super::direct::{Following, pass_through};
 use super::problem::Problem;
@@ -21,7 +21,7 @@ use crate::debian::naming::Naming;
 use crate::debian::url::RepoUrl;
 use crate::meter::Kind;
 use crate::store::flight::{Flight, State};
-use crate::store::growing::{Break, End, Growing};
+use crate::store::growing::{Break, End, Growing, Whence};
 use crate::store::hot::Entry;
 use crate::truth::views::Client;
 use crate::upstream::Upstream;
@@ -67,6 +67,11 @@ impl<'a> Asked<'a> {
         }
     }
 
+    /// Somebody else has to answer it.
+    pub(super) fn missed(&self) {
+        self.client.visitor().missed();
+    }
+
     /// Whether the client wants the origin asked (RFC 9111 §5.2.1). A by-hash
     /// name leaves nothing to ask.
     fn insists(&self) -> bool {
@@ -84,13 +89,18 @@ fn insists(headers: &HeaderMap) -> bool {
 
 impl Files {
     /// A stored file that needs no question, no statement and no waiting.
-    pub fn hit(&self, url: &RepoUrl, headers: &HeaderMap) -> Option<Response<Body>> {
+    pub fn hit(
+        &self,
+        client: &Client,
+        url: &RepoUrl,
+        headers: &HeaderMap,
+    ) -> Option<Response<Body>> {
         let entry = self.core.hot.get(url.key())?;
         let asks = entry.naming == Naming::Pool && !entry.vouched && insists(headers);
         if !entry.is_settled() || asks || headers.contains_key(header::AUTHORIZATION) {
             return None;
         }
-        self.small(&entry, &Method::GET, headers, HIT)
+        self.small(&entry, client, (&Method::GET, headers), &How::Stored(HIT))
     }
 
     /// Begins to fetch a file that a client is about to ask for, unless it is
@@ -110,6 +120,10 @@ impl Files {
             if opened {
                 core.expected.insert(url.key().to_owned());
                 core.answer(&flight, &url, &naming, since).await;
+                if matches!(flight.state(), State::Stored(_)) {
+                    // Nothing was fetched: its request is a hit.
+                    core.expected.take(url.key());
+                }
             }
         });
     }
@@ -225,7 +239,7 @@ impl Files {
         {
             core.want_later(asked.url, asked.since.at + millis(PATIENCE))
                 .await;
-            return self.stored(asked, &entry, STALE).await;
+            return self.stored(asked, &entry, How::Stored(STALE)).await;
         }
         let joined = async { self.join(asked).await.answerable().await };
         // A pool file whose archive has a list that is not read yet may be
@@ -240,7 +254,7 @@ impl Files {
         for origin in &origins {
             core.health.slow(origin.origin(), asked.since.at);
         }
-        self.stored(asked, &entry, STALE).await
+        self.stored(asked, &entry, How::Stored(STALE)).await
     }
 
     /// Answers with what a flight brought. `late`: it was over when the client
@@ -256,13 +270,17 @@ impl Files {
             (State::Streaming(growing), _) => Ok(self.coming(asked, &growing)),
             (State::Stored(entry), _) => self.settled(asked, &entry).await,
             (State::Fetched(entry, _), _) if late => self.settled(asked, &entry).await,
-            (State::Fetched(entry, came), _) => self.stored(asked, &entry, miss(came)).await,
-            (State::Unchanged(entry), _) => self.stored(asked, &entry, REVALIDATED).await,
+            (State::Fetched(entry, whence), _) => {
+                self.stored(asked, &entry, How::Fetched(whence)).await
+            }
+            (State::Unchanged(entry), _) => {
+                self.stored(asked, &entry, How::Stored(REVALIDATED)).await
+            }
             (State::Refused(refusal), Some(entry)) if refusal.stale_may_serve => {
-                self.stored(asked, &entry, STALE).await
+                self.stored(asked, &entry, How::Stored(STALE)).await
             }
             (State::Refused(refusal), _) => {
-                self.core.meters.add(Kind::Misses, 1);
+                asked.missed();
                 Err(refusal.into())
             }
             (State::Waiting | State::Uncached, _) => self.direct(asked).await,
@@ -307,7 +325,7 @@ impl Files {
     }
 
     pub(super) async fn direct(&self, asked: &Asked<'_>) -> Result<Response<Body>, Problem> {
-        self.core.meters.add(Kind::Misses, 1);
+        asked.missed();
         self.past_store(asked).await
     }
 
@@ -316,9 +334,8 @@ impl Files {
         pass_through(
             &self.core,
             &self.upstream,
-            asked.method,
-            asked.url,
-            asked.headers,
+            asked.client.visitor(),
+            (asked.method, asked.url, asked.headers),
         )
         .await
     }
@@ -331,8 +348,8 @@ impl Files {
         entry: &Arc<Entry>,
     ) -> Result<Response<Body>, Problem> {
         let ahead = self.core.expected.take(&entry.key);
-        self.stored(asked, entry, if ahead { MISS } else { HIT })
-            .await
+        let how = ahead.map_or(How::Stored(HIT), How::Fetched);
+        self.stored(asked, entry, how).await
     }
 
     /// Answers with a stored file.
@@ -340,16 +357,20 @@ impl Files {
         &self,
         asked: &Asked<'_>,
         entry: &Arc<Entry>,
-        status: HeaderValue,
+        how: How,
     ) -> Result<Response<Body>, Problem> {
-        if let Some(response) = self.small(entry, asked.method, asked.headers, status.clone()) {
+        let request = (asked.method, asked.headers);
+        if let Some(response) = self.small(entry, asked.client, request, &how) {
             return Ok(as_asked(response, asked.method));
         }
         let Some(growing) = self.opened(entry).await? else {
             return self.direct(asked).await;
         };
-        self.count(entry, &status);
-        Ok(self.follow(asked, &growing, status))
+        if let How::Fetched(whence) = &how {
+            growing.set_whence(whence);
+        }
+        self.count(entry, asked.client, &how);
+        Ok(self.follow(asked, &growing, &how))
     }
 
     /// Answers with what is coming in.
@@ -358,38 +379,29 @@ impl Files {
             self.core.truth.note_use(asked.url.key());
         }
         self.core.expected.take(asked.url.key());
-        self.core.meters.add(Kind::Misses, 1);
-        self.follow(asked, growing, miss(growing.came()))
+        asked.missed();
+        self.follow(asked, growing, &How::Fetched(growing.whence()))
     }
 
     /// Answers with a body on disk, whole or growing.
-    fn follow(
-        &self,
-        asked: &Asked<'_>,
-        growing: &Arc<Growing>,
-        status: HeaderValue,
-    ) -> Response<Body> {
+    fn follow(&self, asked: &Asked<'_>, growing: &Arc<Growing>, how: &How) -> Response<Body> {
         let (described, total) = (&growing.described, growing.total);
         let part = part(asked.method, asked.headers, described, total);
         let Some((start, end)) = part.span(total) else {
-            return head(part, described, total, status, Body::empty());
+            return head(part, described, total, how.status(), Body::empty());
         };
         let following = Following {
             core: Arc::clone(&self.core),
             upstream: self.upstream.clone(),
             url: asked.url.clone(),
+            visitor: Arc::clone(asked.client.visitor()),
+            is_hit: how.is_hit(),
             described: described.clone(),
             reader: growing.reader(start, end),
             end,
         };
         let body = Body::frames(following.frames(), end.map(|end| end - start));
-        let response = head(
-            part,
-            described,
-            total,
-            status,
-            body.counted(&self.core.meters, Kind::ToClients),
-        );
+        let response = head(part, described, total, how.status(), body);
         as_asked(response, asked.method)
     }
 
@@ -415,25 +427,56 @@ impl Files {
     fn small(
         &self,
         entry: &Arc<Entry>,
-        method: &Method,
-        headers: &HeaderMap,
-        status: HeaderValue,
+        client: &Client,
+        (method, headers): (&Method, &HeaderMap),
+        how: &How,
     ) -> Option<Response<Body>> {
         let bytes = entry.body.as_ref()?;
-        let part = part(method, headers, &entry.described, Some(entry.size));
-        let body = Body::full(part.of(bytes)).counted(&self.core.meters, Kind::ToClients);
-        self.count(entry, &status);
-        Some(head(part, &entry.described, Some(entry.size), status, body))
+        let (described, size) = (&entry.described, Some(entry.size));
+        let part = part(method, headers, described, size);
+        let body = Body::full(part.of(bytes));
+        let body = match how {
+            How::Stored(_) => body.counted(client.visitor(), Kind::ClientsFromCache),
+            How::Fetched(whence) => {
+                let (from, to) = part.span(size).unwrap_or_default();
+                let from_peers = whence.from_peers(from, to.unwrap_or(entry.size));
+                body.counted(client.visitor(), Kind::ClientsFromMirrors)
+                    .from_peers(from_peers)
+            }
+        };
+        self.count(entry, client, how);
+        Some(head(part, described, size, how.status(), body))
     }
 
-    fn count(&self, entry: &Arc<Entry>, status: &HeaderValue) {
-        let kind = if is_miss(status) {
-            Kind::Misses
+    fn count(&self, entry: &Arc<Entry>, client: &Client, how: &How) {
+        if how.is_hit() {
+            client.visitor().hit();
         } else {
-            Kind::Hits
-        };
-        self.core.meters.add(kind, 1);
+            client.visitor().missed();
+        }
         self.core.note_use(entry);
+    }
+}
+
+/// How a file came to be there for a client.
+#[derive(Debug)]
+pub(super) enum How {
+    /// It was stored before; with what `Cache-Status` says of that.
+    Stored(HeaderValue),
+    /// It was fetched for this client.
+    Fetched(Whence),
+}
+
+impl How {
+    fn status(&self) -> HeaderValue {
+        match self {
+            Self::Stored(status) => status.clone(),
+            Self::Fetched(whence) => miss(whence.came),
+        }
+    }
+
+    const fn is_hit(&self) -> bool {
+        matches!(self, Self::Stored(_))
     }
 }
 

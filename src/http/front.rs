@@ -1,6 +1,7 @@
 //! Tells requests apart and sends each where it is answered.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use axum::Router;
@@ -19,6 +20,7 @@ use super::status::StatusSource;
 use super::target::{Target, parse};
 use super::tunnel;
 use crate::truth::views::Client;
+use crate::visitors::Face;
 
 /// The apt face.
 #[derive(Clone)]
@@ -57,6 +59,12 @@ impl Front {
         }
     }
 
+    /// A connection from this address.
+    #[must_use]
+    pub fn client(&self, address: IpAddr) -> Client {
+        Client::new(self.0.files.core.visitors.of(Face::Apt, address))
+    }
+
     /// Answers one request of a client that is allowed here.
     ///
     /// # Errors
@@ -73,7 +81,7 @@ impl Front {
         };
         if let Target::File(url) = &target
             && request.method() == Method::GET
-            && let Some(response) = inner.files.hit(url, request.headers())
+            && let Some(response) = inner.files.hit(client, url, request.headers())
         {
             return Ok(response);
         }
@@ -136,7 +144,7 @@ pub fn from_axum(response: axum::response::Response) -> Response<Body> {
 
 /// The answer to every request of a client that is not allowed here.
 #[must_use]
-pub fn stranger(peer: std::net::IpAddr) -> Response<Body> {
+pub fn stranger(peer: IpAddr) -> Response<Body> {
     let sentence =
         format!("{peer} is not among the clients of this cache: add its network to apt.allow.");
     Problem::new(StatusCode::FORBIDDEN, sentence).into_response()

@@ -9,7 +9,7 @@ use axum::routing::get;
 use humansize::{BINARY, format_size};
 use std::time::Duration;
 
-use super::status::{Status, StatusSource};
+use super::status::{Status, StatusSource, shape};
 use crate::clock::to_http_time;
 use crate::db::DbError;
 use crate::db::view::SuiteStatus;
@@ -95,7 +95,7 @@ impl Page {
         }
     }
 
-    fn done(download: &super::status::Download) -> u64 {
+    fn done(download: &shape::Download) -> u64 {
         (download.done * 100)
             .checked_div(download.size)
             .unwrap_or(0)
@@ -126,10 +126,9 @@ async fn page(
     Ok(response)
 }
 
-async fn metrics(State(source): State<StatusSource>) -> Result<Response, Unreadable> {
-    let status = source.status().await?;
-    let text = super::metrics::text(&status);
-    let kind =
-        HeaderValue::from_static("application/openmetrics-text; version=1.0.0; charset=utf-8");
-    Ok(([(header::CONTENT_TYPE, kind)], text).into_response())
+async fn metrics(
+    State(source): State<StatusSource>,
+    headers: axum::http::HeaderMap,
+) -> Result<Response, Unreadable> {
+    Ok(super::metrics::answer(&source.status().await?, &headers))
 }

@@ -64,8 +64,8 @@ impl PeerFace {
         stops: Stops,
     ) -> Self {
         Self(Arc::new(Inner {
+            guests: Guests::new(connections, Arc::clone(&core.visitors)),
             core,
-            guests: Guests::new(connections),
             limit: UploadLimit::new(upload_limit).map(Arc::new),
             lookups: Semaphore::new(LOOKUPS),
             tasks,
@@ -83,7 +83,7 @@ impl PeerFace {
                     face.connection(stream, guest).await;
                 });
             } else {
-                tracing::debug!(%from, "no place for one more connection of a peer");
+                tracing::debug!(peer = %from, "no place for one more connection of a peer");
             }
         };
         keep_accepting(&self.0.stops, || listener.accept(), take).await;
@@ -144,7 +144,10 @@ impl Inner {
                 Box::pin(self.large(guest, &share, file, part)).await?
             }
         };
-        let body = body.counted(&self.core.meters, Kind::ToPeers);
+        if *method == Method::GET && part.span(Some(share.size)).is_some() {
+            guest.visitor().took();
+        }
+        let body = body.counted(guest.visitor(), Kind::ToPeers);
         let response = bare_head(part, &share.described, Some(share.size), body);
         Ok(as_asked(response, method))
     }

@@ -23,7 +23,6 @@ use tokio_util::task::TaskTracker;
 use super::ahead::{Ahead, Cold};
 use super::body::Body;
 use super::front::{Front, stranger};
-use crate::truth::views::Client;
 
 /// How long a client may take for a request's head; also how long it may idle.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
@@ -121,7 +120,7 @@ impl Face {
 
     async fn connection(&self, stream: TcpStream, peer: IpAddr) {
         if let Err(error) = prepare(&stream) {
-            tracing::debug!(%peer, %error, "a connection ended before it began");
+            tracing::debug!(client = %peer, %error, "a connection ended before it began");
             return;
         }
         if self.allow.iter().any(|net| net.contains(&peer)) {
@@ -130,7 +129,7 @@ impl Face {
             let stream = Ahead::new(stream, cold.clone(), move |target: &Uri| {
                 expecting.expect(target);
             });
-            let client = Arc::new(Client::new(peer));
+            let client = Arc::new(self.front.client(peer));
             let answer = move |request| {
                 let (front, cold, client) = (front.clone(), cold.clone(), Arc::clone(&client));
                 async move {

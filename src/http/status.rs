@@ -1,248 +1,27 @@
-//! What the node tells of itself: one structure for JSON, page and metrics.
+//! What the node tells of itself: one structure for JSON, page, metrics and
+//! command line.
+
+mod numbers;
+pub mod shape;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde::{Deserialize, Serialize};
-
-use crate::clock::to_http_time;
+pub use self::shape::Status;
+use self::shape::{CacheStatus, Dht, Download, Index, Peer, PeerFace};
+use crate::clock::Millis;
 use crate::core::Core;
 use crate::db::DbError;
-use crate::db::piece::{PieceRow, PieceState};
-use crate::db::refusal::Refused;
-use crate::db::view::SuiteStatus;
 use crate::debian::naming::to_hex;
-use crate::health::Failing;
-use crate::meter::Kind;
+use crate::meter::{Kind, hour_of};
 use crate::overlay::Overlay;
 use crate::store::flight::State;
 use crate::store::growing::Came;
-use crate::swarm::book::Standing;
 
 /// Refusals told of.
 const REFUSALS: i64 = 50;
-
-/// `/api/status`. Fields are documented by the contract; more may come, none goes.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Status {
-    /// Release of this program.
-    pub version: String,
-    /// 40 hexadecimal digits.
-    pub node_id: String,
-    /// Seconds since the start.
-    pub uptime_seconds: u64,
-    /// The store.
-    pub cache: CacheStatus,
-    /// Bytes of bodies since the database was made.
-    pub traffic: Traffic,
-    /// Signed indexes.
-    pub index: Index,
-    /// The distributed hash table.
-    pub dht: Dht,
-    /// The face that other nodes see.
-    pub peer_face: PeerFace,
-    /// Other nodes that were asked for files, the best first.
-    pub peers: Vec<Peer>,
-    /// What is coming in now.
-    pub downloads: Vec<Download>,
-    /// Origins that fail at present.
-    pub failing_mirrors: Vec<FailingMirror>,
-    /// What a person should know, a sentence each.
-    pub warnings: Vec<String>,
-}
-
-/// The store.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct CacheStatus {
-    /// Bodies.
-    pub files: u64,
-    /// Their bytes.
-    pub bytes: u64,
-    /// Requests answered from the cache.
-    pub hits: u64,
-    /// Requests that an origin had to answer.
-    pub misses: u64,
-    /// The limit in bytes (`cache.max_size`).
-    pub max_bytes: u64,
-}
-
-/// Bytes of bodies since the database was made.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Traffic {
-    /// From origins.
-    pub from_mirrors: u64,
-    /// From other nodes.
-    pub from_peers: u64,
-    /// To apt clients.
-    pub to_clients: u64,
-    /// To other nodes.
-    pub to_peers: u64,
-}
-
-/// Signed indexes.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Index {
-    /// Release files known.
-    pub releases: u64,
-    /// Files that they list.
-    pub index_files: u64,
-    /// Packages that these list.
-    pub packages: u64,
-    /// Patches of pdiff histories.
-    pub patches: u64,
-    /// Suites with the generation in use.
-    pub suites: Vec<SuiteStatus>,
-    /// What was not believed lately, the latest first.
-    pub refusals: Vec<Refused>,
-}
-
-/// The distributed hash table.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Dht {
-    /// Nodes in the routing table.
-    pub nodes: u64,
-    /// Keys stored for others.
-    pub keys: u64,
-    /// Values stored for others.
-    pub values: u64,
-    /// Size of the network as estimated.
-    pub estimated_nodes: u64,
-    /// Nodes of the routing table that are certainly reached from outside.
-    pub confirmed_nodes: u64,
-    /// Where the node listens, `IP:PORT`; empty where the DHT is switched off.
-    pub address: String,
-    /// As whom the node publishes that it has files, `IP:PORT`; empty before
-    /// other nodes have told how they see it.
-    pub contact: String,
-    /// Lookups under way.
-    pub lookups: u64,
-    /// From the question to the first values, in milliseconds: the median of
-    /// the latest finds. `null` before the first.
-    pub first_values_ms: Option<i64>,
-    /// From the question to the complete answer, likewise.
-    pub complete_ms: Option<i64>,
-    /// Bytes received and sent in a second, on average of the last minute.
-    pub bytes_per_second: u64,
-    /// Bytes received since the start.
-    pub bytes_in: u64,
-    /// Bytes sent since the start.
-    pub bytes_out: u64,
-    /// Files that this node publishes.
-    pub announcements: u64,
-    /// Those of them that other nodes keep now.
-    pub announced: u64,
-}
-
-/// The face that other nodes see.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct PeerFace {
-    /// Where the node serves other nodes, `IP:PORT`; none where
-    /// `peer.enabled` is false.
-    pub addresses: Vec<SocketAddr>,
-}
-
-/// Another node.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Peer {
-    /// `IP:PORT`
-    pub address: String,
-    /// 0 to 1.
-    pub score: f64,
-    /// Wrong bytes in the last 24 hours.
-    pub hash_errors_24h: u64,
-    /// Recent speed; 0 where it was not measured.
-    pub bytes_per_second: u64,
-    /// From request to first byte; 0 where it was not measured.
-    pub lag_seconds: f64,
-    /// Requests under way.
-    pub pending: u64,
-    /// Whether a connection is open.
-    pub connected: bool,
-    /// Bytes received from it and verified.
-    pub bytes: u64,
-    /// What went wrong last; `null` where nothing did.
-    pub last_error: Option<String>,
-}
-
-impl From<Standing> for Peer {
-    #[allow(clippy::cast_precision_loss)]
-    fn from(stands: Standing) -> Self {
-        let properties = stands.properties;
-        Self {
-            address: stands.address.to_string(),
-            score: stands.score,
-            hash_errors_24h: properties.hash_errors,
-            bytes_per_second: properties.speed.unwrap_or(0),
-            lag_seconds: properties.lag.unwrap_or(0) as f64 / 1000.0,
-            pending: properties.pending.into(),
-            connected: properties.connected,
-            bytes: stands.bytes,
-            last_error: stands.last_error,
-        }
-    }
-}
-
-/// What is coming in.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct Download {
-    /// Address.
-    pub path: String,
-    /// Length in bytes; 0 where the origin did not say.
-    pub size: u64,
-    /// Bytes that are here.
-    pub done: u64,
-    /// Pieces and who they come from; none where one source sends all of it.
-    pub pieces: Vec<Piece>,
-    /// Where it comes from so far: `mirror`, `peers` or `mixed`.
-    pub source: String,
-}
-
-/// A piece was asked of somebody.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-pub struct Piece {
-    /// Place in the file, from 0.
-    pub piece: u64,
-    /// 0, and one more each time that the whole file came out wrong.
-    pub round: u32,
-    /// `IP:PORT`; `null` for the mirror.
-    pub peer: Option<String>,
-    /// What came of it.
-    pub state: PieceState,
-}
-
-impl From<PieceRow> for Piece {
-    fn from(row: PieceRow) -> Self {
-        Self {
-            piece: row.piece,
-            round: row.round,
-            peer: row.peer.map(|peer| peer.to_string()),
-            state: row.state,
-        }
-    }
-}
-
-/// An origin that fails at present.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
-pub struct FailingMirror {
-    /// `scheme://host[:port]`
-    pub origin: String,
-    /// Milliseconds since 1970.
-    pub since: i64,
-    /// What went wrong last.
-    pub error: String,
-}
-
-impl From<Failing> for FailingMirror {
-    fn from(row: Failing) -> Self {
-        Self {
-            origin: row.origin,
-            since: row.failing_since,
-            error: row.last_error,
-        }
-    }
-}
 
 /// Gathers the status.
 #[derive(Clone)]
@@ -251,6 +30,8 @@ pub struct StatusSource {
     pub core: Arc<Core>,
     /// Who this node is.
     pub node_id: [u8; 20],
+    /// When the database was made.
+    pub since: Millis,
     /// When this process started.
     pub started: Instant,
     /// The place in the DHT; `None` where it is switched off.
@@ -267,38 +48,37 @@ impl StatusSource {
     pub async fn status(&self) -> Result<Status, DbError> {
         let core = &self.core;
         let totals = core.db.file_totals().await?;
-        let mut sums = [0; Kind::ALL.len()];
-        for (sum, kind) in sums.iter_mut().zip(Kind::ALL) {
-            *sum = core.db.traffic_total(kind).await? + core.meters.pending(kind);
-        }
-        let [from_mirrors, from_peers, to_clients, to_peers, hits, misses] = sums;
+        let now = core.now();
+        let hour = hour_of(now);
+        let sums = core.meters.sums(hour);
         let index = self.index().await?;
         Ok(Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             node_id: to_hex(&self.node_id),
+            at: now,
             uptime_seconds: self.started.elapsed().as_secs(),
             cache: CacheStatus {
                 files: totals.files,
                 bytes: totals.bytes,
-                hits,
-                misses,
+                hits: sums.all.of(Kind::Hits),
+                misses: sums.all.of(Kind::Misses),
                 max_bytes: core.budget.max_size(),
+                ..CacheStatus::default()
             },
-            traffic: Traffic {
-                from_mirrors,
-                from_peers,
-                to_clients,
-                to_peers,
-            },
+            traffic: numbers::traffic(&sums.all),
+            served: numbers::served(&sums, hour, self.since),
+            history: numbers::history(&sums, hour),
+            clients: numbers::clients(&core.visitors, now),
+            uploads: numbers::uploads(&core.visitors, now),
             peers: self.peers(),
             downloads: self.downloads().await?,
             failing_mirrors: core.health.failing().into_iter().map(Into::into).collect(),
-            warnings: self.warnings(&index.suites),
             index,
             dht: self.dht().await?,
             peer_face: PeerFace {
                 addresses: self.peer_addresses.clone(),
             },
+            ..Status::default()
         })
     }
 
@@ -345,28 +125,17 @@ impl StatusSource {
             bytes_out: now.bytes_out,
             announcements: totals.files,
             announced: totals.stored,
+            ..Dht::default()
         })
-    }
-
-    /// A stored generation is served for as long as its origin is out, and says
-    /// itself until when it is to be believed (Debian wiki, `RepositoryFormat`,
-    /// "Date, Valid-Until").
-    fn warnings(&self, suites: &[SuiteStatus]) -> Vec<String> {
-        let now = self.core.now();
-        let expired = suites.iter().filter_map(|suite| {
-            let until = suite.valid_until.filter(|until| *until < now)?;
-            let until = httpdate::fmt_http_date(to_http_time(until));
-            Some(format!(
-                "The Release of {} is past its Valid-Until ({until}): apt refuses it until its mirror has a newer one.",
-                suite.folder
-            ))
-        });
-        expired.collect()
     }
 
     fn peers(&self) -> Vec<Peer> {
         let standings = self.core.peers().standings(self.core.now());
-        standings.into_iter().map(Into::into).collect()
+        let peers = standings.into_iter().map(|standing| Peer {
+            bytes_sent: numbers::bytes_sent(&self.core.visitors, standing.address.ip()),
+            ..standing.into()
+        });
+        peers.collect()
     }
 
     async fn downloads(&self) -> Result<Vec<Download>, DbError> {
@@ -393,6 +162,7 @@ impl StatusSource {
                     done,
                     pieces: pieces.into_iter().map(Into::into).collect(),
                     source: came.as_str().to_owned(),
+                    ..Download::default()
                 }
             })
             .collect();

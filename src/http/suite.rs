@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::answer::{HIT, MISS, REVALIDATED, STALE};
 use super::body::Body;
-use super::file::{Asked, Files, PATIENCE};
+use super::file::{Asked, Files, How, PATIENCE};
 use super::problem::Problem;
 use crate::clock::millis;
 use crate::config::Verify;
@@ -18,6 +18,7 @@ use crate::db::suite::SuiteRow;
 use crate::debian::archive::{ReleaseForm, root_of};
 use crate::debian::url::RepoUrl;
 use crate::store::flight::{Refusal, State};
+use crate::store::growing::Whence;
 use crate::store::hot::Entry;
 use crate::truth::SuiteState;
 use crate::truth::gather::Gathered;
@@ -141,17 +142,17 @@ impl Files {
             self.core
                 .want_later(asked.url, asked.since.at + millis(PATIENCE))
                 .await;
-            return self.stored(asked, &copy, STALE).await;
+            return self.stored(asked, &copy, How::Stored(STALE)).await;
         }
         let mut state = self.join_suite(folder, form != ReleaseForm::InRelease);
         let Ok(state) = timeout(PATIENCE, over(&mut state)).await else {
             self.are_slow(asked, &origins);
-            return self.stored(asked, &copy, STALE).await;
+            return self.stored(asked, &copy, How::Stored(STALE)).await;
         };
         match given(state, self.core.truth.book.suite(folder)) {
             Given::InUse(suite, status) => self.give(asked, &suite, form, status).await,
             Given::Nothing(refusal) if refusal.stale_may_serve => {
-                self.stored(asked, &copy, STALE).await
+                self.stored(asked, &copy, How::Stored(STALE)).await
             }
             Given::Nothing(refusal) => Err(refusal.into()),
             Given::Opaque(states) => self.opaque(asked, states, form, Some(copy)).await,
@@ -291,7 +292,13 @@ impl Files {
         core.truth
             .views
             .give(asked.client, suite.id, release.id, asked.since.at);
-        self.stored(asked, &entry, status).await
+        let how = if status == MISS {
+            // Peers have no Release files.
+            How::Fetched(Whence::default())
+        } else {
+            How::Stored(status)
+        };
+        self.stored(asked, &entry, how).await
     }
 
     /// Has a suite's origins asked whether there is a newer generation, and
@@ -306,7 +313,7 @@ impl Files {
         {
             let later = asked.since.at + millis(PATIENCE);
             if let Err(error) = core.db.want_suite_later(suite.id, later).await {
-                tracing::warn!(folder, %error, "a later question can't be noted");
+                tracing::warn!(suite = folder, %error, "a later question can't be noted");
             }
             core.truth.suite_wanted.notify_one();
             return Given::InUse(Arc::clone(suite), STALE);
@@ -379,7 +386,7 @@ impl Files {
                 match core.db.want_suite(&folder, &root, pair, core.now()).await {
                     Ok(()) => core.truth.suite_wanted.notify_one(),
                     Err(error) => {
-                        tracing::error!(folder, %error, "a request goes on without the cache");
+                        tracing::error!(suite = folder, %error, "a request goes on without the cache");
                         core.truth
                             .flights
                             .land(&flight, SuiteState::Opaque(Vec::new()));

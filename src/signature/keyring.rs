@@ -54,7 +54,7 @@ fn files(path: &Path) -> Vec<PathBuf> {
     }
     let entries = fs::read_dir(path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
     let entries = entries.unwrap_or_else(|error| {
-        tracing::warn!(path = %path.display(), %error, "a folder of keyrings is passed over");
+        tracing::warn!(file = %path.display(), %error, "a folder of keyrings is passed over");
         Vec::new()
     });
     let keyring = |path: &PathBuf| {
@@ -75,16 +75,16 @@ fn read(path: &Path) -> Vec<RawCert<'static>> {
     let certs = bytes(path).and_then(|bytes| {
         let parser = RawCertParser::from_bytes(&bytes).map_err(io::Error::other)?;
         let certs = parser.filter_map(|cert| {
-            let broken = |error| tracing::warn!(path = %path.display(), %error, "a part of a keyring is passed over");
+            let broken = |error| tracing::warn!(file = %path.display(), %error, "a part of a keyring is passed over");
             cert.map_err(broken).ok().map(RawCert::into_owned)
         });
         Ok(certs.collect())
     });
     certs.unwrap_or_else(|error| {
         if error.kind() == io::ErrorKind::NotFound {
-            tracing::debug!(path = %path.display(), "there is no such keyring");
+            tracing::debug!(file = %path.display(), "there is no such keyring");
         } else {
-            tracing::warn!(path = %path.display(), %error, "a keyring is passed over");
+            tracing::warn!(file = %path.display(), %error, "a keyring is passed over");
         }
         Vec::new()
     })

@@ -124,7 +124,7 @@ impl Disk {
         if let Err(error) = fs::remove_file(self.temp_path(temp))
             && error.kind() != ErrorKind::NotFound
         {
-            tracing::debug!(temp, %error, "a temp file can't be removed");
+            tracing::debug!(file = temp, %error, "a temp file can't be removed");
         }
     }
 

@@ -3,7 +3,7 @@
 /// Stretches of a file, from where up to where.
 ///
 /// Invariant: they are in order, none is empty, and none touches the next.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Extents(Vec<(u64, u64)>);
 
 impl Extents {
@@ -35,6 +35,17 @@ impl Extents {
         let next = self.0.partition_point(|(start, _)| *start <= from);
         let to = self.0.get(next).map_or(end, |(start, _)| end.min(*start));
         (from < to).then_some((from, to))
+    }
+
+    /// How many of the bytes from `from` up to `to` are there.
+    #[must_use]
+    pub fn overlap(&self, from: u64, to: u64) -> u64 {
+        let first = self.0.partition_point(|(_, end)| *end <= from);
+        let inside = self.0.iter().skip(first);
+        inside
+            .take_while(|(start, _)| *start < to)
+            .map(|(start, end)| to.min(*end).saturating_sub(from.max(*start)))
+            .sum()
     }
 
     /// The bytes from `from` up to `to` are there now.
@@ -97,6 +108,10 @@ mod tests {
                     (from, (from..SIZE).find(is_here).unwrap_or(SIZE))
                 });
                 prop_assert_eq!(extents.gap(at, SIZE), gap);
+                for to in 0..SIZE {
+                    let here = (at..to).filter(is_here).count() as u64;
+                    prop_assert_eq!(extents.overlap(at, to), here);
+                }
             }
             let end = extents.reach(0).unwrap_or(0);
             prop_assert_eq!(extents.take(0), end);

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::watch;
 
-use super::growing::{Came, Growing};
+use super::growing::{Growing, Whence};
 use super::hot::Entry;
 
 /// What is known of the answer.
@@ -24,7 +24,7 @@ pub enum State {
     /// It was in the store all along.
     Stored(Arc<Entry>),
     /// It came just now, and is in the store.
-    Fetched(Arc<Entry>, Came),
+    Fetched(Arc<Entry>, Whence),
     /// The stored copy is current: the origin said so just now.
     Unchanged(Arc<Entry>),
     /// It can be had, but not be kept: everybody fetches for themselves.

@@ -74,6 +74,22 @@ impl Came {
     }
 }
 
+/// Who sent a body that came just now, and what of it.
+#[derive(Debug, Clone, Default)]
+pub struct Whence {
+    /// Who sent it.
+    pub came: Came,
+    by_peers: Arc<Extents>,
+}
+
+impl Whence {
+    /// How many of the bytes from `from` up to `to` other nodes sent.
+    #[must_use]
+    pub fn from_peers(&self, from: u64, to: u64) -> u64 {
+        self.by_peers.overlap(from, to)
+    }
+}
+
 /// A body on its way in.
 #[derive(Debug)]
 pub struct Growing {
@@ -92,6 +108,8 @@ struct Written {
     len: u64,
     /// What is written beyond.
     ahead: Extents,
+    /// What of it other nodes sent.
+    by_peers: Extents,
     /// From here on nothing is shown.
     limit: u64,
     end: End,
@@ -107,6 +125,7 @@ impl Written {
         let mut nothing = Self {
             len: 0,
             ahead: Extents::default(),
+            by_peers: Extents::default(),
             limit: 0,
             end: End::Open,
             noted: false,
@@ -180,13 +199,14 @@ impl Growing {
     }
 
     /// Bytes up to `len` are in the file now, and those of `ahead`, which lie
-    /// beyond.
-    pub fn publish_parts(&self, len: u64, ahead: &Extents) {
+    /// beyond. Other nodes sent those of `by_peers`.
+    pub fn publish_parts(&self, len: u64, ahead: &Extents, by_peers: &Extents) {
         self.written.send_if_modified(|written| {
             let shown = written.shown();
             written.len = len;
             let moved = written.shown() > shown || written.ahead != *ahead;
             written.ahead.copy(ahead);
+            written.by_peers.copy(by_peers);
             moved
         });
     }
@@ -232,6 +252,24 @@ impl Growing {
     #[must_use]
     pub fn came(&self) -> Came {
         self.written.borrow().came.unwrap_or_default()
+    }
+
+    /// Who sent what of it so far.
+    #[must_use]
+    pub fn whence(&self) -> Whence {
+        let written = self.written.borrow();
+        Whence {
+            came: written.came.unwrap_or_default(),
+            by_peers: Arc::new(written.by_peers.clone()),
+        }
+    }
+
+    /// This is who sent it.
+    pub fn set_whence(&self, whence: &Whence) {
+        self.change(|written| {
+            written.came = Some(whence.came);
+            written.by_peers.copy(&whence.by_peers);
+        });
     }
 
     /// Bytes that are here, shown or not.
@@ -315,6 +353,14 @@ impl Reader {
     #[must_use]
     pub const fn at(&self) -> u64 {
         self.at
+    }
+
+    /// How many of the bytes before [`Reader::at`], `length` of them, other
+    /// nodes sent.
+    #[must_use]
+    pub fn from_peers(&self, length: u64) -> u64 {
+        let by_peers = &self.written.borrow().by_peers;
+        by_peers.overlap(self.at.saturating_sub(length), self.at)
     }
 
     /// The next bytes; waits for them, `None` at the end.

@@ -17,7 +17,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use super::extents::Extents;
-use super::growing::Growing;
+use super::growing::{Came, Growing};
 use crate::debian::digest::Digest;
 use crate::swarm::torrent::{PieceHasher, TorrentString};
 
@@ -68,7 +68,7 @@ enum Step {
     /// The next bytes of a body that comes in order.
     Chunk(Bytes),
     /// Bytes of a body that comes in parts.
-    Part(u64, Bytes),
+    Part(u64, Bytes, Came),
     /// Tell when this is reached.
     Settle(oneshot::Sender<()>),
     /// The origin sends it all again from the first byte.
@@ -153,6 +153,7 @@ impl Incoming {
                 hashes: Hashes::new(vouched.as_ref(), pieces),
                 len: 0,
                 ahead: Extents::default(),
+                by_peers: Extents::default(),
                 hashed: 0,
                 started: Instant::now(),
                 again: None,
@@ -169,9 +170,10 @@ impl Incoming {
     }
 
     /// Hands over the bytes from `at` on, of a body that comes in parts. What
-    /// is there already stays as it is. Answers as [`Incoming::push`].
-    pub async fn push_part(&self, at: u64, bytes: Bytes) -> bool {
-        self.steps.send(Step::Part(at, bytes)).await.is_ok()
+    /// is there already stays as it is, and whose it is. Answers as
+    /// [`Incoming::push`].
+    pub async fn push_part(&self, at: u64, bytes: Bytes, came: Came) -> bool {
+        self.steps.send(Step::Part(at, bytes, came)).await.is_ok()
     }
 
     /// Waits until what was handed over is written.
@@ -208,6 +210,8 @@ struct Writer {
     len: u64,
     /// What is written beyond.
     ahead: Extents,
+    /// What of it other nodes sent.
+    by_peers: Extents,
     hashed: u64,
     started: Instant,
     /// After a rewind: how far the second coming was compared with the first.
@@ -224,7 +228,7 @@ impl Writer {
         while let Some(step) = queue.blocking_recv() {
             match step {
                 Step::Chunk(bytes) => self.write(&bytes)?,
-                Step::Part(at, bytes) => self.write_part(at, &bytes)?,
+                Step::Part(at, bytes, came) => self.write_part(at, &bytes, came)?,
                 Step::Settle(tell) => drop(tell.send(())),
                 Step::Rewind => self.again = Some(0),
                 Step::Finish if self.again.is_some() => return Err(WriteError::Changed),
@@ -270,7 +274,7 @@ impl Writer {
     }
 
     /// Writes what is not there yet of the bytes from `at` on.
-    fn write_part(&mut self, mut at: u64, mut bytes: &[u8]) -> Result<(), WriteError> {
+    fn write_part(&mut self, mut at: u64, mut bytes: &[u8], came: Came) -> Result<(), WriteError> {
         if let Some(total) = self.growing.total
             && at + bytes.len() as u64 > total
         {
@@ -282,11 +286,15 @@ impl Writer {
             let (fresh, rest) = bytes[skipped..].split_at(usize::try_from(to - from).unwrap_or(0));
             self.growing.file().write_all_at(fresh, from)?;
             self.ahead.insert(from, to);
+            if came == Came::Peers {
+                self.by_peers.insert(from, to);
+            }
             (at, bytes) = (to, rest);
         }
         let before = self.len;
         self.len = self.ahead.take(self.len);
-        self.growing.publish_parts(self.len, &self.ahead);
+        self.growing
+            .publish_parts(self.len, &self.ahead, &self.by_peers);
         if self.len > before && self.is_slow() {
             self.hash_up_to(self.len)?;
         }

@@ -9,7 +9,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::disk::{Disk, Temp};
 use super::flight::{Flights, State};
-use super::growing::{Break, End, Growing, ReadError};
+use super::growing::{Break, Came, End, Growing, ReadError};
 use super::hot::Described;
 use super::incoming::{Incoming, WriteError};
 use super::mapped::MappedFile;
@@ -148,7 +148,7 @@ async fn parts(ground: &Ground, parts: &[(u64, &'static str)]) -> Incoming {
     let incoming = Incoming::start(Arc::clone(&ground.growing), None, false);
     for (at, bytes) in parts {
         incoming
-            .push_part(*at, Bytes::from_static(bytes.as_bytes()))
+            .push_part(*at, Bytes::from_static(bytes.as_bytes()), Came::Peers)
             .await;
     }
     incoming.settled().await;
@@ -181,6 +181,31 @@ async fn what_is_there_is_read_whatever_is_missing_before_it() {
 }
 
 #[tokio::test]
+async fn bytes_are_whose_who_brought_them_first() {
+    let ground = ground(Some(TOTAL));
+    let incoming = Incoming::start(Arc::clone(&ground.growing), None, false);
+    let parts = [
+        (0, 40, Came::Mirror),
+        (20, 100, Came::Peers),
+        (90, 120, Came::Mirror),
+        (0, 130, Came::Peers),
+    ];
+    for (from, to, came) in parts {
+        let bytes = Bytes::from(vec![7; to - from]);
+        incoming.push_part(from as u64, bytes, came).await;
+    }
+    incoming.settled().await;
+    let whence = ground.growing.whence();
+    assert_eq!(whence.from_peers(0, TOTAL), 60 + 10);
+    assert_eq!(whence.from_peers(30, 50), 10);
+    for (start, end, from_peers) in [(0, 130, 70), (39, 42, 2), (95, 125, 10), (100, 120, 0)] {
+        let mut reader = ground.growing.reader(start, Some(end));
+        let frame = reader.next().await.unwrap().unwrap();
+        assert_eq!(reader.from_peers(frame.len() as u64), from_peers);
+    }
+}
+
+#[tokio::test]
 async fn who_waits_beyond_the_front_is_woken_by_the_part_that_comes() {
     let ground = ground(Some(TOTAL));
     let incoming = parts(&ground, &[(500_000, "hello")]).await;
@@ -196,7 +221,7 @@ async fn who_waits_beyond_the_front_is_woken_by_the_part_that_comes() {
     });
     tokio::task::yield_now().await;
     incoming
-        .push_part(500_005, Bytes::from_static(b" world"))
+        .push_part(500_005, Bytes::from_static(b" world"), Came::Peers)
         .await;
     assert_eq!(waiting.await.unwrap(), b"hello worl");
     begun.await.unwrap();
@@ -294,7 +319,7 @@ proptest! {
             for (from, length) in cuts.into_iter().chain([(0, body.len())]) {
                 let from = from.min(body.len());
                 let to = (from + length).min(body.len());
-                incoming.push_part(from as u64, Bytes::copy_from_slice(&body[from..to])).await;
+                incoming.push_part(from as u64, Bytes::copy_from_slice(&body[from..to]), Came::Peers).await;
             }
             let received = incoming.finish_if(true).await.unwrap();
             assert_eq!(received.sha256, <[u8; 32]>::from(Sha256::digest(&body)));

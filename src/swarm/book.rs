@@ -112,6 +112,8 @@ pub struct Standing {
     pub bytes: u64,
     /// What went wrong last, for people.
     pub last_error: Option<String>,
+    /// When it last answered or failed.
+    pub last_used: Millis,
 }
 
 #[derive(Debug)]
@@ -388,6 +390,7 @@ impl Book {
                     properties,
                     bytes: known.row.bytes,
                     last_error: known.row.last_error.clone(),
+                    last_used: known.row.last_used,
                 }
             })
             .collect();

@@ -359,7 +359,7 @@ impl Core {
 
     /// Writes and logs that something was not believed.
     pub async fn note_refusal(&self, kind: Kind, url: &RepoUrl, reason: &str) {
-        tracing::warn!(url = url.key(), reason, "{}", headline(kind));
+        tracing::warn!(url = url.key(), error = reason, "{}", headline(kind));
         let noted = self
             .db
             .refuse(kind, url.key(), url.origin(), reason, self.now());

@@ -144,7 +144,7 @@ impl Core {
             Ok(()) => Ok(true),
             Err(PatchingError::Core(error)) => Err(error),
             Err(error) => {
-                tracing::debug!(folder = list.0, list = list.1, %error, "a list is fetched whole");
+                tracing::debug!(suite = list.0, path = list.1, %error, "a list is fetched whole");
                 Ok(false)
             }
         }

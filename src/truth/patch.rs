@@ -89,7 +89,7 @@ impl Core {
         }
         let source = applied?;
         tracing::info!(
-            list = route.index.key(),
+            url = route.index.key(),
             patches = steps,
             "a list is brought up to date by patches"
         );

@@ -2,11 +2,12 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::clock::{Millis, millis};
 use crate::db::view::ViewRow;
+use crate::visitors::Visitor;
 
 /// How long the generation that an address was given speaks for its other
 /// connections. An update that takes longer keeps its connection.
@@ -19,18 +20,24 @@ const MOST: usize = 10_000;
 /// One connection: the one thing that surely belongs to one client.
 #[derive(Debug)]
 pub struct Client {
-    address: IpAddr,
+    visitor: Arc<Visitor>,
     given: Mutex<HashMap<i64, i64>>,
 }
 
 impl Client {
-    /// A connection from this address, as yet given nothing.
+    /// A connection of this visitor's, as yet given nothing.
     #[must_use]
-    pub fn new(address: IpAddr) -> Self {
+    pub fn new(visitor: Arc<Visitor>) -> Self {
         Self {
-            address,
+            visitor,
             given: Mutex::default(),
         }
+    }
+
+    /// Whose connection it is.
+    #[must_use]
+    pub const fn visitor(&self) -> &Arc<Visitor> {
+        &self.visitor
     }
 }
 
@@ -76,7 +83,7 @@ impl Views {
             given_at: now,
             written: false,
         };
-        views.insert((client.address, suite), view);
+        views.insert((client.visitor.address(), suite), view);
     }
 
     /// The generation of a suite that a client has: by its connection, else by
@@ -89,7 +96,7 @@ impl Views {
         }
         drop(given);
         let views = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let view = views.get(&(client.address, suite))?;
+        let view = views.get(&(client.visitor.address(), suite))?;
         (now - view.given_at < millis(MEMORY)).then_some(view.release)
     }
 
@@ -120,12 +127,17 @@ impl Views {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
+    use crate::visitors::{Face, Visitors};
+
+    fn client(address: &str) -> Client {
+        let visitors = Visitors::new(Arc::default());
+        Client::new(visitors.of(Face::Apt, address.parse().unwrap()))
+    }
 
     #[test]
     fn the_connection_outweighs_the_address_and_time_forgets() {
         let views = Views::default();
-        let address = "192.0.2.1".parse().unwrap();
-        let [one, other, third] = [(); 3].map(|()| Client::new(address));
+        let [one, other, third] = [(); 3].map(|()| client("192.0.2.1"));
         views.give(&one, 7, 1, 1000);
         views.give(&other, 7, 2, 2000);
         assert_eq!(views.of(&one, 7, 3000), Some(1));
@@ -139,7 +151,7 @@ mod tests {
     #[test]
     fn rows_learn_of_each_view_once() {
         let views = Views::default();
-        let client = Client::new("2001:db8::1".parse().unwrap());
+        let client = client("2001:db8::1");
         views.give(&client, 7, 1, 1000);
         let (rows, _) = views.unwritten(1000);
         assert_eq!(rows.len(), 1);

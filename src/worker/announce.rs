@@ -24,6 +24,7 @@ use crate::core::{Core, CoreError};
 use crate::db::DbError;
 use crate::db::announcement::{Announced, AnnouncementClaim};
 use crate::db::torrent::TorrentRow;
+use crate::debian::naming::to_hex;
 use crate::dht::announce::next_time;
 use crate::dht::id::Key;
 use crate::dht::krpc::store_fits;
@@ -219,13 +220,13 @@ impl Announce {
             }
             Ok(Outcome::Missing) => {
                 tracing::warn!(
-                    file = claim.file.id,
+                    sha256 = to_hex(&claim.file.sha256),
                     "a cached body is missing or damaged: it is forgotten"
                 );
                 self.core.forget(vec![claim.file.clone()]).await?;
             }
             Err(error) => {
-                tracing::debug!(file = claim.file.id, %error, "a file can't be announced");
+                tracing::debug!(sha256 = to_hex(&claim.file.sha256), %error, "a file can't be announced");
                 self.fail(claim, &error.to_string()).await?;
             }
         }

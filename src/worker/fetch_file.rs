@@ -22,7 +22,7 @@ use crate::debian::digest::Digest;
 use crate::debian::url::RepoUrl;
 use crate::store::disk::Temp;
 use crate::store::flight::{Course, Flight, Refusal, State};
-use crate::store::growing::Came;
+use crate::store::growing::Whence;
 use crate::store::hot::Entry;
 use crate::store::incoming::hash_file;
 use crate::truth::lookup::Plan;
@@ -49,7 +49,7 @@ pub struct FetchFile {
 /// What came of a claim.
 pub(super) enum Outcome {
     /// A body arrived and is in the store; its rows are written.
-    Stored(Arc<Entry>, Came),
+    Stored(Arc<Entry>, Whence),
     /// The stored copy is current, or was when the origin was asked.
     Unchanged(Arc<Entry>, Millis),
     /// It can be had but not kept.
@@ -115,7 +115,10 @@ impl Work for FetchFile {
         let until = now + self.core.download_limits.lease;
         let lost = self.core.db.renew_downloads(running, now, until).await?;
         if lost > 0 {
-            tracing::warn!(lost, "downloads without a worker are wanted again");
+            tracing::warn!(
+                downloads = lost,
+                "downloads without a worker are wanted again"
+            );
         }
         Ok(())
     }
@@ -151,7 +154,7 @@ impl FetchFile {
         if let Some(left) = &claim.left_behind
             && let Some(entry) = self.adopt(claim, url, left).await?
         {
-            return Ok(Outcome::Stored(entry, Came::Mirror));
+            return Ok(Outcome::Stored(entry, Whence::default()));
         }
         let stored = if claim.has_copy {
             self.core.find(url).await?
@@ -329,9 +332,10 @@ impl FetchFile {
             said: errand.said_by(&answer, asked_at),
             asked_at,
             shares: self.swarm.is_some(),
+            whence: Whence::default(),
         };
         match receiver.receive(origin, answer).await? {
-            Received::Stored(entry) => Ok(Outcome::Stored(entry, Came::Mirror)),
+            Received::Stored(entry) => Ok(Outcome::Stored(entry, Whence::default())),
             Received::Same(entry) => Ok(Outcome::Unchanged(entry, asked_at)),
             Received::Uncached => Ok(Outcome::Uncached),
             // One file that does not come right says little of its origin.
@@ -452,7 +456,7 @@ impl FetchFile {
     ) -> Result<(), CoreError> {
         let db = &self.core.db;
         let state = match outcome {
-            Outcome::Stored(entry, came) => State::Fetched(entry, came),
+            Outcome::Stored(entry, whence) => State::Fetched(entry, whence),
             Outcome::Unchanged(entry, asked_at) => {
                 db.finish_unchanged(&claim.url, claim.id, claim.lease, asked_at)
                     .await?;

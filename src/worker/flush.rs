@@ -1,5 +1,5 @@
 //! Writes what requests and downloads changed to rows, in batches: last uses,
-//! counters, and what is known of peers.
+//! counters, who asks, and what is known of peers.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::jittered;
 use crate::core::Core;
 use crate::db::DbError;
-use crate::meter::Kind;
+use crate::meter::hour_of;
 use crate::swarm::book::Changes;
 
 /// How often; what a killed process had counted since then is lost.
@@ -39,9 +39,19 @@ async fn flush(core: &Core) -> Result<(), DbError> {
     core.write_uses().await?;
     core.write_index_uses().await?;
     core.write_views().await?;
-    let amounts = Kind::ALL.map(|kind| (kind, core.meters.pending(kind)));
-    core.db.add_traffic(&amounts, core.now()).await?;
-    core.meters.written(&amounts);
+    write_numbers(core).await
+}
+
+/// Adds what was counted to rows. What the database refuses is still to be
+/// written the next time.
+async fn write_numbers(core: &Core) -> Result<(), DbError> {
+    let now = core.now();
+    let (amounts, hour) = (core.meters.pending(), hour_of(now));
+    core.db.add_traffic(hour, &amounts).await?;
+    core.meters.written(hour, &amounts);
+    let visits = core.visitors.unwritten(now);
+    core.db.add_visits(&visits).await?;
+    core.visitors.written(&visits);
     Ok(())
 }
 
@@ -64,7 +74,32 @@ mod tests {
     use std::net::SocketAddr;
 
     use super::*;
+    use crate::meter::Kind;
+    use crate::visitors::Face;
     use crate::worker::testing::core;
+
+    #[tokio::test]
+    async fn what_the_database_refuses_to_count_is_counted_once_and_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let core = core(folder.path()).await;
+        let client = core.visitors.of(Face::Apt, [192, 0, 2, 1].into());
+        client.hit();
+        client.sent(Kind::ClientsFromCache, 7);
+        core.db.refuse_changes(true).await;
+        assert!(write_numbers(&core).await.is_err());
+        core.db.refuse_changes(false).await;
+        client.sent(Kind::ClientsFromCache, 5);
+        for _ in 0..2 {
+            write_numbers(&core).await.unwrap();
+        }
+        let again = crate::visitors::Visitors::new(Arc::default());
+        again.load(core.db.visitors(9).await.unwrap());
+        let seen = again.latest(Face::Apt, 9, core.now());
+        assert_eq!((seen[0].hits, seen[0].bytes), (1, 12));
+        let rows = core.db.traffic(0).await.unwrap();
+        assert_eq!(rows.all.of(Kind::ClientsFromCache), 12);
+        assert_eq!(rows, core.meters.sums(hour_of(core.now())));
+    }
 
     #[tokio::test]
     async fn what_the_database_refuses_to_know_of_peers_is_written_later() {

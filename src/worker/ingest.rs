@@ -88,14 +88,14 @@ impl Work for Ingest {
             Err(Failure::Unavailable(error)) => {
                 tracing::warn!(
                     suite = claim.folder,
-                    list = claim.path,
+                    path = claim.path,
                     error,
                     "a list can't be had to be read"
                 );
                 error
             }
             Err(Failure::Core(error)) => {
-                tracing::error!(suite = claim.folder, list = claim.path, %error, "a list can't be read");
+                tracing::error!(suite = claim.folder, path = claim.path, %error, "a list can't be read");
                 error.to_string()
             }
         };
@@ -146,8 +146,8 @@ impl Ingest {
             Ok(Err(Failure::Unavailable(reason))) if claim.lease.failures >= MAX_FAILURES => {
                 tracing::warn!(
                     suite = claim.folder,
-                    list = claim.path,
-                    reason,
+                    path = claim.path,
+                    error = reason,
                     "a list is given up until it comes by itself"
                 );
                 self.know_nothing(claim, release, &reason).await?;
@@ -251,7 +251,7 @@ impl Ingest {
             Err(PatchingError::NoWay) => {}
             Err(PatchingError::Core(error)) => return Err(error.into()),
             Err(error) => {
-                tracing::info!(suite = claim.folder, list = claim.path, %error, "a list is fetched whole");
+                tracing::info!(suite = claim.folder, path = claim.path, %error, "a list is fetched whole");
             }
         }
         let mut whole: Vec<_> = listed

@@ -23,7 +23,7 @@ use crate::debian::url::RepoUrl;
 use crate::store::budget::{NoRoom, Room};
 use crate::store::disk::Temp;
 use crate::store::flight::State;
-use crate::store::growing::{Break, End, Growing};
+use crate::store::growing::{Break, End, Growing, Whence};
 use crate::store::hot::{Described, Entry};
 use crate::store::incoming::{Incoming, Received as Arrived, WriteError};
 use crate::store::mapped::MappedFile;
@@ -86,6 +86,8 @@ pub(super) struct Receiver<'a> {
     pub asked_at: Millis,
     /// Whether other nodes may get it from this one.
     pub shares: bool,
+    /// Who sent it, and what of it.
+    pub whence: Whence,
 }
 
 impl Receiver<'_> {
@@ -188,7 +190,7 @@ impl Receiver<'_> {
                 let why = why.unwrap_or_else(|| NoRoom.to_string());
                 tracing::warn!(
                     url = self.errand.url.key(),
-                    why,
+                    error = why,
                     "a body passes through uncached"
                 );
                 body.growing.end(End::Broken(Break::StoreFull));
@@ -296,6 +298,8 @@ impl Receiver<'_> {
                 .digest()
                 .filter(|digest| !matches!(digest, Digest::Sha256(_))),
         };
+        // Known before a client finds the file.
+        self.core.expected.came(&row.url, &self.whence);
         let vouched = self.errand.plan.is_known();
         let placed = self
             .core

@@ -1,5 +1,5 @@
-//! Forgets generations that nobody needs any more, old refusals, and peers of
-//! long ago.
+//! Forgets generations that nobody needs any more, old refusals, and peers and
+//! visitors of long ago.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::{jittered, millis};
 use crate::core::Core;
 use crate::db::DbError;
+use crate::visitors::MOST;
 
 /// How often.
 const ROUND: Duration = Duration::from_mins(20);
@@ -30,6 +31,9 @@ const MOST_REFUSALS: i64 = 1000;
 
 /// A peer that was not used for so long is forgotten.
 const UNUSED_PEERS: Duration = Duration::from_hours(90 * 24);
+
+/// Who did not ask for files for so long is forgotten.
+const AWAY: Duration = Duration::from_hours(90 * 24);
 
 /// How long it is remembered that a peer sent wrong bytes.
 const HASH_ERRORS: Duration = Duration::from_hours(7 * 24);
@@ -54,12 +58,15 @@ async fn retire(core: &Core) -> Result<(), DbError> {
     }
     let gone = core.db.retire(KEPT, now - millis(AGE)).await?;
     if gone > 0 {
-        tracing::debug!(gone, "old generations are forgotten");
+        tracing::debug!(generations = gone, "old generations are forgotten");
     }
     core.db
         .forget_refusals(now - millis(REFUSALS), MOST_REFUSALS)
         .await?;
     let (unused, errors) = (now - millis(UNUSED_PEERS), now - millis(HASH_ERRORS));
     core.db.forget_peers(unused, errors).await?;
+    let away = now - millis(AWAY);
+    core.db.forget_visitors(away, MOST).await?;
+    core.visitors.forget(away);
     Ok(())
 }

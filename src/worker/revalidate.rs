@@ -191,7 +191,7 @@ impl Revalidate {
                         tracing::warn!(
                             suite = claim.folder,
                             path,
-                            reason,
+                            error = reason,
                             "a generation is taken up without this file, which its origins don't have"
                         );
                         return self.take_up(claim, &candidate).await;

@@ -22,7 +22,7 @@ pub async fn run(core: Arc<Core>, started: Millis, stop: CancellationToken) {
     match swept {
         Ok(0) => {}
         Ok(removed) => tracing::info!(
-            removed,
+            files = removed,
             "files that an unclean stop left behind are removed"
         ),
         Err(error) => tracing::warn!(%error, "the cache folder can't be swept"),

@@ -1,6 +1,6 @@
 //! The other commands: status, apt-conf, exit codes, and a second daemon.
 
-use crate::kit::{Apt, Archive, Config, Node, Origin, aptmesh, free_port};
+use crate::kit::{Apt, Archive, Config, Manner, Node, Origin, Request, aptmesh, free_port, noise};
 use std::process::Output;
 
 fn out(output: &Output) -> String {
@@ -19,18 +19,42 @@ fn shown(output: &Output) -> String {
 #[test]
 fn status_is_a_readable_summary() {
     let origin = Origin::start();
-    origin.put("/pool/a_1_all.deb", b"a");
+    let body = noise(1, 3 * 1024 * 1024);
+    origin.put("/pool/a_1_all.deb", &body);
     let node = Node::start();
-    node.get(&origin.url("/pool/a_1_all.deb")).expect(b"a");
-    node.until_number("/cache/files", 1);
+    for _ in 0..4 {
+        node.get(&origin.url("/pool/a_1_all.deb")).expect(&body);
+        node.settle(&origin.url("/pool/a_1_all.deb"));
+    }
+    origin.put("/debian/README", b"as it was");
+    node.get(&origin.url("/debian/README")).expect(b"as it was");
+    node.calm();
+    origin.behave_all(Manner::status(503));
+    node.get(&origin.url("/debian/README")).expect(b"as it was");
     let output = node.cli(&["status"]);
     assert!(output.status.success(), "{}", shown(&output));
     let text = out(&output);
-    assert!(text.lines().count() >= 3, "{text}");
+    let line = |begin: &str| {
+        let found = text.lines().find(|line| line.starts_with(begin));
+        found.unwrap_or_else(|| panic!("no {begin} in {text}"))
+    };
+    let words = ["Healthy: ", "Degraded: ", "Failing: "];
+    assert!(words.iter().any(|word| text.starts_with(word)), "{text}");
     assert!(
-        serde_json::from_str::<serde_json::Value>(&text).is_err(),
+        line("Cache").contains("] 3.00 MiB of 1 GiB, 2 files"),
         "{text}"
     );
+    line("Mirrors that fail");
+    assert!(text.contains(&origin.url("")), "{text}");
+    assert!(text.contains("fetched 3.00 MiB from mirrors"), "{text}");
+    assert!(!text.contains('\x1b'), "colour in a pipe: {text}");
+    line("To clients");
+    // The amount stands before its unit: four times 3 MiB and what settling took.
+    let in_all: Vec<_> = line("  in all").split_whitespace().collect();
+    assert_eq!(in_all[3], "MiB", "{text}");
+    assert!(in_all[2].parse::<f64>().unwrap() >= 12.0, "{text}");
+    line("Downloads  0 under way");
+    line("DHT  switched off");
 }
 
 #[test]
@@ -50,6 +74,27 @@ fn status_json_is_the_json_of_the_api() {
             .collect::<Vec<_>>()
     };
     assert_eq!(keys(&said), keys(&api));
+}
+
+/// Prometheus is answered in the format that it asks for.
+#[test]
+fn metrics_come_as_they_are_asked_for() {
+    let node = Node::start();
+    let plain = node.get("/metrics").expect_status(200);
+    assert_eq!(
+        plain.header("Content-Type"),
+        Some("text/plain; version=0.0.4; charset=utf-8")
+    );
+    let build = format!(
+        "aptmesh_build_info{{version=\"{}\"",
+        env!("CARGO_PKG_VERSION")
+    );
+    assert!(plain.text().contains(&build), "{}", plain.text());
+    let accept = "application/openmetrics-text;version=1.0.0,text/plain;version=0.0.4;q=0.5";
+    let asked = node.ask(&Request::get("/metrics").header("Accept", accept));
+    let kind = asked.header("Content-Type").unwrap_or_default();
+    assert!(kind.starts_with("application/openmetrics-text;"), "{kind}");
+    assert!(asked.text().ends_with("\n# EOF\n"), "{}", asked.text());
 }
 
 #[test]

@@ -4,6 +4,16 @@ use crate::kit::{Config, Manner, Node, Origin, Request, noise};
 
 const DEB: &str = "/pool/main/g/gate/gate_1_all.deb";
 
+/// Pages of the node itself.
+const OWN: [&str; 6] = [
+    "/",
+    "/acng-report.html",
+    "/api/status",
+    "/metrics",
+    "/healthz",
+    "/favicon.ico",
+];
+
 /// A node that may not fetch from any private address, and a private origin.
 fn forbidden() -> (Node, Origin) {
     let origin = Origin::start();
@@ -173,7 +183,59 @@ fn clients_outside_apt_allow_are_403_and_told_the_key() {
         .expect_refusal(403, "apt.allow");
     let connect = Request::new("CONNECT", "127.0.0.1:443");
     node.ask(&connect).expect_refusal(403, "apt.allow");
+    for path in OWN {
+        for method in ["GET", "HEAD", "POST"] {
+            let answer = node.ask(&Request::new(method, path));
+            assert_eq!(answer.status, 403, "{method} {path}");
+        }
+        node.get(path).expect_refusal(403, "apt.allow");
+    }
     assert_eq!(origin.all_seen().len(), 0);
+}
+
+/// No request changes anything: there is nothing that a page of another site could do here by
+/// its visitor's browser, and nothing that it could read.
+#[test]
+fn no_request_to_an_own_page_changes_anything() {
+    let origin = Origin::start();
+    origin.put(DEB, b"kept");
+    let node = Node::start();
+    node.get(&origin.url(DEB)).expect(b"kept");
+    node.settle(&origin.url(DEB));
+    let lasting = || {
+        let mut status = node.status();
+        let keep = ["node_id", "cache", "traffic", "index", "failing_mirrors"];
+        let fields = status.as_object_mut().unwrap();
+        fields.retain(|name, _| keep.contains(&name.as_str()));
+        let cache = fields["cache"].as_object_mut().unwrap();
+        for drifts in ["free_bytes", "eviction_age_seconds"] {
+            cache.remove(drifts);
+        }
+        status
+    };
+    let before = lasting();
+    for path in OWN {
+        for method in [
+            "POST", "PUT", "DELETE", "PATCH", "OPTIONS", "TRACE", "PURGE",
+        ] {
+            let request = Request::new(method, path)
+                .header("Origin", "http://elsewhere.example")
+                .header("Content-Type", "application/x-www-form-urlencoded")
+                .header("Content-Length", "0");
+            let answer = node.ask(&request);
+            assert_eq!(answer.status, 405, "{method} {path}");
+            assert!(answer.header("Allow").is_some(), "{method} {path}");
+        }
+        for query in ["?doDelete=yes", "?action=gc&method=DELETE"] {
+            let request = Request::get(&format!("{path}{query}"));
+            let answer = node.ask(&request.header("Origin", "http://elsewhere.example"));
+            let shared = answer.header("Access-Control-Allow-Origin");
+            assert!(shared.is_none(), "{path} is for every site: {shared:?}");
+            assert!(!answer.text().contains("<form"), "{path} has a form");
+        }
+    }
+    assert_eq!(lasting(), before);
+    node.get(&origin.url(DEB)).expect(b"kept");
 }
 
 #[test]

@@ -366,6 +366,10 @@ fn a_disk_that_fills_up_while_files_grow_breaks_no_download() {
         }
     });
     assert!(node.is_running());
+    // From wherever in the node the bytes came, the origin sent them for this.
+    let served = node.status()["served"]["all"].clone();
+    assert_eq!(served["from_mirrors"], 20 * MIB, "{served}");
+    assert_eq!(served["from_cache"], 0, "{served}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use super::limit::Turn;
 use crate::dht::contact::network_of;
+use crate::visitors::{Face, Visitor, Visitors};
 
 /// Connections that one address may have.
 const OF_ONE: usize = 32;
@@ -15,6 +16,7 @@ const OF_ONE: usize = 32;
 pub struct Guests {
     places: usize,
     of_one: usize,
+    visitors: Arc<Visitors>,
     here: Mutex<Here>,
 }
 
@@ -42,17 +44,18 @@ fn household_of(address: IpAddr) -> IpAddr {
 
 impl Guests {
     /// Room for so many connections.
-    pub fn new(places: usize) -> Arc<Self> {
+    pub fn new(places: usize, visitors: Arc<Visitors>) -> Arc<Self> {
         Arc::new(Self {
             places,
             of_one: OF_ONE.min(places.div_ceil(2)),
+            visitors,
             here: Mutex::default(),
         })
     }
 
     /// Takes a place for a connection, where there is one for its address.
-    pub fn admit(self: &Arc<Self>, address: IpAddr) -> Option<Guest> {
-        let address = household_of(address);
+    pub fn admit(self: &Arc<Self>, ip: IpAddr) -> Option<Guest> {
+        let address = household_of(ip);
         let mut here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
         let others = here.households.get(&address);
         let is_full = here.connections >= self.places
@@ -67,6 +70,7 @@ impl Guests {
             guests: Arc::clone(self),
             address,
             turn: Arc::clone(&household.turn),
+            visitor: self.visitors.of(Face::Peer, ip.to_canonical()),
         })
     }
 
@@ -88,12 +92,18 @@ pub struct Guest {
     guests: Arc<Guests>,
     address: IpAddr,
     turn: Arc<Turn>,
+    visitor: Arc<Visitor>,
 }
 
 impl Guest {
     /// Whose it is: what one address has in common.
     pub const fn address(&self) -> IpAddr {
         self.address
+    }
+
+    /// Who it is, for the numbers.
+    pub const fn visitor(&self) -> &Arc<Visitor> {
+        &self.visitor
     }
 
     /// Its address's place in the line for the upload limit.
@@ -112,13 +122,17 @@ impl Drop for Guest {
 mod tests {
     use super::*;
 
+    fn places(number: usize) -> Arc<Guests> {
+        Guests::new(number, Arc::new(Visitors::new(Arc::default())))
+    }
+
     fn ip(text: &str) -> IpAddr {
         text.parse().unwrap()
     }
 
     #[test]
     fn one_address_gets_half_of_the_places_at_most() {
-        let guests = Guests::new(10);
+        let guests = places(10);
         let mut here: Vec<_> = std::iter::from_fn(|| guests.admit(ip("192.0.2.1"))).collect();
         assert_eq!(here.len(), 5);
         assert!(guests.admit(ip("::ffff:192.0.2.1")).is_none());
@@ -127,13 +141,13 @@ mod tests {
         assert!(guests.admit(ip("192.0.2.3")).is_none());
         here.pop();
         assert!(guests.admit(ip("192.0.2.3")).is_some());
-        assert_eq!(Guests::new(1000).of_one, OF_ONE);
-        assert!(Guests::new(1).admit(ip("192.0.2.1")).is_some());
+        assert_eq!(places(1000).of_one, OF_ONE);
+        assert!(places(1).admit(ip("192.0.2.1")).is_some());
     }
 
     #[test]
     fn a_network_of_ipv6_is_one_address() {
-        let guests = Guests::new(8);
+        let guests = places(8);
         let first = guests.admit(ip("2001:db8::1")).unwrap();
         let second = guests.admit(ip("2001:db8::2")).unwrap();
         let other = guests.admit(ip("2001:db8:1::1")).unwrap();
@@ -145,7 +159,7 @@ mod tests {
 
     #[test]
     fn nothing_is_remembered_of_those_who_left() {
-        let guests = Guests::new(8);
+        let guests = places(8);
         for _ in 0..100 {
             let here = [guests.admit(ip("192.0.2.1")), guests.admit(ip("192.0.2.2"))];
             assert!(here.iter().all(Option::is_some));

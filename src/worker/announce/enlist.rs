@@ -106,7 +106,7 @@ impl Announce {
             let moved = db.moved_to(contact, now - millis(TIDY), now).await?;
             seen.compared = Some(contact);
             if moved > 0 {
-                tracing::info!(files = moved, %contact, "files are announced at another address");
+                tracing::info!(files = moved, address = %contact, "files are announced at another address");
                 self.wanted.notify_one();
             }
         }

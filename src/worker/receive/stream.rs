@@ -107,7 +107,12 @@ impl OriginStream {
             ),
             Err(error) => error.to_string(),
         };
-        tracing::debug!(origin = %self.origin, at = self.at, why, "a download broke off");
+        tracing::debug!(
+            url = self.origin.key(),
+            offset = self.at,
+            error = why,
+            "a download broke off"
+        );
         if self.at >= self.farthest + PROGRESS {
             (self.farthest, self.pauses) = (self.at, PAUSES.iter());
         }

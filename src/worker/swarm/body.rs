@@ -105,6 +105,7 @@ impl Body {
             said: self.said,
             asked_at: self.asked_at,
             shares: true,
+            whence: growing.whence(),
         };
         let placed = receiver.place(self.temp, &bytes, self.room).await;
         let finished = match (placed, bytes.torrent) {

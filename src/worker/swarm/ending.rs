@@ -79,11 +79,11 @@ impl Gather<'_> {
         let growing = Arc::clone(&body.growing);
         match body.finish(self.fetch, self.errand).await? {
             Finished::Stored(entry, torrent) => {
-                let came = growing.came();
+                let whence = growing.whence();
                 if let Some(truth) = torrent {
                     self.judge(&truth);
                 }
-                Ok(Outcome::Stored(entry, came))
+                Ok(Outcome::Stored(entry, whence))
             }
             Finished::Uncached => Ok(Outcome::Uncached),
             Finished::Wrong(temp, growing) => {
@@ -110,7 +110,7 @@ impl Gather<'_> {
 
     /// A peer's bytes were compared with the truth, and were something else.
     pub(super) fn blame(&self, contact: SocketAddr, piece: Option<u64>) {
-        tracing::info!(peer = %contact, piece, file = self.errand.url.key(), "a peer sent wrong bytes");
+        tracing::warn!(peer = %contact, piece, url = self.errand.url.key(), "a peer sent wrong bytes");
         let now = self.fetch.core.now();
         let mut peers = self.fetch.core.peers();
         peers.hash_error(contact, self.target.sha256, piece, now);

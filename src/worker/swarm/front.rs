@@ -147,9 +147,8 @@ impl Gather<'_> {
         let size = self.target.size;
         tracing::debug!(
             url = errand.url.key(),
-            at,
+            offset = at,
             peers = self.schedule.sound(),
-            now,
             "the mirror helps"
         );
         self.front.state = State::Opening;
@@ -257,7 +256,7 @@ impl Gather<'_> {
         if let Some(body) = &self.body {
             body.growing.came_from(Came::Mirror);
         }
-        self.write(at, bytes.clone()).await;
+        self.write(at, bytes.clone(), Came::Mirror).await;
         let (mut rest, mut goes_on) = (bytes, true);
         while !rest.is_empty() {
             let piece = piece_at(at);

@@ -272,7 +272,7 @@ impl<'a> Gather<'a> {
     fn ask(&mut self, ask: Ask) {
         let wanted = self.target.part(ask.piece);
         let contact = self.holders[ask.source].contact;
-        tracing::trace!(piece = ask.piece, peer = %contact, now = self.now(), "a piece is asked for");
+        tracing::trace!(piece = ask.piece, peer = %contact, "a piece is asked for");
         let (peers, received) = (self.swarm.peers.clone(), self.ledger.received());
         let token = CancellationToken::new();
         self.given_up.insert(ask, token.clone());

@@ -34,7 +34,7 @@ impl Gather<'_> {
             let bytes = self.store.read(piece, hash).await?;
             match bytes.filter(|bytes| self.proof.passes(piece, bytes) == Some(true)) {
                 Some(bytes) => {
-                    if !self.keep(piece, hash, bytes, None).await? {
+                    if !self.keep(piece, hash, bytes, (Came::Peers, None)).await? {
                         return Ok(Some(Outcome::Uncached));
                     }
                 }
@@ -72,20 +72,21 @@ impl Gather<'_> {
             let Some(bytes) = self.store.read(piece, hash).await? else {
                 continue;
             };
-            self.keep(piece, hash, bytes, None).await?;
+            self.keep(piece, hash, bytes, (Came::Peers, None)).await?;
         }
         self.is_mirror_alone |= !is_right;
         Ok(is_right)
     }
 
-    /// Writes a piece that is right, or that the file turns out wrong with.
+    /// Writes a piece that is right, or that the file turns out wrong with;
+    /// with who sent it, and since when it is as it is, where that was said.
     /// Whether there is room for the file.
     pub(super) async fn keep(
         &mut self,
         piece: usize,
         hash: PieceHash,
         bytes: Bytes,
-        said: Option<Millis>,
+        (came, said): (Came, Option<Millis>),
     ) -> Result<bool, CoreError> {
         if self.body.is_none() {
             let said = self.said_by_peer(said);
@@ -94,18 +95,18 @@ impl Gather<'_> {
             }
         }
         if let Some(body) = &self.body {
-            body.growing.came_from(Came::Peers);
+            body.growing.came_from(came);
         }
         let (from, _) = self.target.range_of(piece);
-        self.write(from, bytes).await;
+        self.write(from, bytes, came).await;
         self.kept.insert(piece, hash);
         Ok(true)
     }
 
     /// Hands bytes to the writer. What it can't write, it says at its end.
-    pub(super) async fn write(&mut self, at: u64, bytes: Bytes) {
+    pub(super) async fn write(&mut self, at: u64, bytes: Bytes, came: Came) {
         if let Some(body) = &mut self.body {
-            body.is_failed |= !body.incoming.push_part(at, bytes).await;
+            body.is_failed |= !body.incoming.push_part(at, bytes, came).await;
         }
     }
 
@@ -121,7 +122,7 @@ impl Gather<'_> {
         let (now, contact) = (self.fetch.core.now(), self.holders[ask.source].contact);
         match result {
             Ok(part) => {
-                tracing::trace!(piece = ask.piece, peer = %contact, now = self.now(), "a piece came");
+                tracing::trace!(piece = ask.piece, peer = %contact, "a piece came");
                 let idle = now + millis(IDLE);
                 self.fetch.core.peers().connected(contact, idle);
                 return self.whole_part(ask, part).await;
@@ -186,7 +187,12 @@ impl Gather<'_> {
             return Ok(None);
         }
         if !self
-            .keep(ask.piece, hash, part.bytes, part.last_modified)
+            .keep(
+                ask.piece,
+                hash,
+                part.bytes,
+                (Came::Peers, part.last_modified),
+            )
             .await?
         {
             return Ok(Some(Outcome::Uncached));

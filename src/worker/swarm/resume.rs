@@ -32,7 +32,10 @@ impl Gather<'_> {
         let hashes: HashMap<_, _> = rows
             .into_iter()
             .filter(is_good)
-            .filter_map(|row| Some((usize::try_from(row.piece).ok()?, row.sha1?)))
+            .filter_map(|row| {
+                let came = row.peer.map_or(Came::Mirror, |_| Came::Peers);
+                Some((usize::try_from(row.piece).ok()?, (row.sha1?, came)))
+            })
             .filter(|(piece, _)| *piece < self.schedule.count())
             .collect();
         let left = Arc::new(left);
@@ -43,7 +46,7 @@ impl Gather<'_> {
             let said = self.errand.of_version(before.validators.clone());
             self.begin(said, self.fetch.core.now(), Came::Mixed).await;
         }
-        for (piece, hash) in hashes {
+        for (piece, (hash, came)) in hashes {
             let (from, to) = self.target.range_of(piece);
             let length = usize::try_from(to - from).unwrap_or(0);
             let Ok(bytes) = read_at(&left, from, length).await else {
@@ -52,7 +55,7 @@ impl Gather<'_> {
             if print_of(&bytes) != hash {
                 continue;
             }
-            if !self.keep(piece, hash, bytes, None).await? {
+            if !self.keep(piece, hash, bytes, (came, None)).await? {
                 return Ok(());
             }
             self.schedule.arrived(piece);

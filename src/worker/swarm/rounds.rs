@@ -154,7 +154,7 @@ impl Gather<'_> {
                 break;
             };
             let (at, _) = self.target.range_of(piece);
-            self.write(at, bytes).await;
+            self.write(at, bytes, Came::Peers).await;
         }
         Box::pin(self.finish()).await.map(Some)
     }

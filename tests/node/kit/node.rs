@@ -267,6 +267,17 @@ impl Node {
         assert!(reached, "{pointer} is {last}, not {wanted}");
     }
 
+    /// What the node's database answers, by the sqlite3 tool.
+    #[track_caller]
+    pub fn sql(&self, query: &str) -> String {
+        let database = self.data_dir().join("aptmesh.db");
+        let mut command = Command::new("sqlite3");
+        let output = command.arg(database).arg(query).output().unwrap();
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{query}: {error}");
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
     /// Waits until no download runs: the last byte a client gets is not a download's last act.
     #[track_caller]
     pub fn calm(&self) {

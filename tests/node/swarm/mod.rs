@@ -2,6 +2,7 @@
 
 mod harm;
 mod liars;
+mod numbers;
 mod rounds;
 mod shares;
 mod traps;

@@ -396,12 +396,12 @@ fn page_metrics_and_command_line_tell_of_peers() {
     }
     let (from_peers, _) = scene.traffic();
     let metrics = text("/metrics");
-    let line = format!("aptmesh_from_peers_bytes_total {from_peers}\n");
+    let line = format!("aptmesh_fetched_bytes_total{{source=\"peers\"}} {from_peers}\n");
     assert!(metrics.contains(&line), "{metrics}");
     let output = scene.node().cli(&["status"]);
     let summary = String::from_utf8(output.stdout).unwrap();
     assert!(
-        summary.contains("peers      3 known, 3 of use now, 0 sent wrong"),
+        summary.contains("Peers  3 known, 3 of use now, 0 sent wrong"),
         "{summary}"
     );
 }
