@@ -4,7 +4,7 @@
 //! is answered (store, flight, origin), `answer` turns that into status, fields
 //! and bytes, `direct` goes past the store, `far` sees to ranges far ahead of
 //! what is here, `ahead` reads what is pipelined, `pages` are for people and
-//! machines that look at the node itself, `control` is for this machine's own
+//! machines that look at the node itself (`page` draws the one for people), `control` is for this machine's own
 //! command line. `peer_face` is what other nodes see, on a port of its own.
 
 mod ahead;
@@ -16,6 +16,7 @@ mod far;
 pub mod file;
 pub mod front;
 mod metrics;
+mod page;
 mod pages;
 pub mod peer_face;
 mod problem;

@@ -25,6 +25,9 @@ impl Setting for MirrorName {
             "healthz",
             "acng-report.html",
             "favicon.ico",
+            "status.css",
+            "status.js",
+            "icon.svg",
             "https",
             "~",
         ];

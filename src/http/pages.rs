@@ -3,19 +3,17 @@
 use askama::Template;
 use axum::Router;
 use axum::extract::State;
-use axum::http::{HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::middleware::map_response;
 use axum::response::{Html, IntoResponse, Json, Response};
 use axum::routing::get;
-use humansize::{BINARY, format_size};
-use std::time::Duration;
 
-use super::status::{Status, StatusSource, shape};
-use crate::clock::to_http_time;
+use super::page::{Asset, ICON, Page, SCRIPT, STYLE};
+use super::status::{Status, StatusSource};
 use crate::db::DbError;
-use crate::db::view::SuiteStatus;
 
-/// No script, no foreign resource, no frame.
-const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+/// Nothing but the node's own style, script and icon; no frame.
+const CONTENT_SECURITY_POLICY: &str = "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 /// All pages.
 pub fn router(source: StatusSource) -> Router {
@@ -26,7 +24,23 @@ pub fn router(source: StatusSource) -> Router {
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
         .route("/favicon.ico", get(StatusCode::NOT_FOUND))
+        .route("/status.css", get(|asked| answer(&STYLE, asked)))
+        .route("/status.js", get(|asked| answer(&SCRIPT, asked)))
+        .route("/icon.svg", get(|asked| answer(&ICON, asked)))
+        .layer(map_response(unsniffed))
         .with_state(source)
+}
+
+async fn answer(asset: &'static Asset, asked: HeaderMap) -> Response {
+    asset.answer(&asked)
+}
+
+/// What a file is, only its Content-Type says.
+async fn unsniffed(mut response: Response) -> Response {
+    let only = HeaderValue::from_static("nosniff");
+    let headers = response.headers_mut();
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, only);
+    response
 }
 
 /// Rows that can't be read, told to whoever looks at a page.
@@ -54,75 +68,26 @@ async fn healthz(State(source): State<StatusSource>) -> Result<&'static str, Unr
     Ok("ready\n")
 }
 
-#[derive(Template)]
-#[template(path = "status.html")]
-struct Page {
-    status: Status,
-    host: String,
-}
-
-impl Page {
-    fn size(bytes: u64) -> String {
-        format_size(bytes, BINARY)
-    }
-
-    fn uptime(&self) -> String {
-        humantime::format_duration(Duration::from_secs(self.status.uptime_seconds)).to_string()
-    }
-
-    fn hit_ratio(&self) -> String {
-        let cache = &self.status.cache;
-        match (cache.hits * 100).checked_div(cache.hits + cache.misses) {
-            Some(percent) => format!("{percent} %"),
-            None => "none yet".to_owned(),
-        }
-    }
-
-    fn since(at: i64) -> String {
-        httpdate::fmt_http_date(to_http_time(at))
-    }
-
-    fn date(at: Option<i64>) -> String {
-        at.map_or_else(|| "none".to_owned(), Self::since)
-    }
-
-    fn signed_by(suite: &SuiteStatus) -> String {
-        match (suite.signed.as_str(), &suite.signer, &suite.key) {
-            (_, Some(signer), Some(key)) => format!("{signer} ({key})"),
-            ("unknown", ..) => "a key that index.keyrings does not have".to_owned(),
-            ("unsigned", ..) => "nobody".to_owned(),
-            _ => "not checked (index.verify is off)".to_owned(),
-        }
-    }
-
-    fn done(download: &shape::Download) -> u64 {
-        (download.done * 100)
-            .checked_div(download.size)
-            .unwrap_or(0)
-    }
-}
-
 async fn page(
     State(source): State<StatusSource>,
-    headers: axum::http::HeaderMap,
+    headers: HeaderMap,
 ) -> Result<Response, Unreadable> {
     let host = headers
         .get(header::HOST)
-        .and_then(|host| host.to_str().ok())
-        .unwrap_or("localhost:3142")
-        .to_owned();
-    let page = Page {
-        status: source.status().await?,
-        host,
-    };
-    let mut response = match page.render() {
+        .and_then(|host| host.to_str().ok());
+    let status = source.status().await?;
+    let mut response = match Page::new(&status, host).render() {
         Ok(html) => Html(html).into_response(),
         Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}.\n")).into_response(),
     };
-    response.headers_mut().insert(
-        header::CONTENT_SECURITY_POLICY,
-        HeaderValue::from_static(CONTENT_SECURITY_POLICY),
-    );
+    let told = response.headers_mut();
+    for (name, value) in [
+        (header::CONTENT_SECURITY_POLICY, CONTENT_SECURITY_POLICY),
+        (header::REFERRER_POLICY, "no-referrer"),
+        (header::CACHE_CONTROL, "no-store"),
+    ] {
+        told.insert(name, HeaderValue::from_static(value));
+    }
     Ok(response)
 }
 

@@ -7,13 +7,16 @@ use crate::debian::url::{RepoUrl, Scheme, split_port};
 use crate::mirrors::Mirrors;
 
 /// Paths of the node's own; no mirror may have the name of one.
-pub const OWN_PATHS: [&str; 6] = [
+pub const OWN_PATHS: [&str; 9] = [
     "/",
     "/api/status",
     "/metrics",
     "/healthz",
     "/acng-report.html",
     "/favicon.ico",
+    "/status.css",
+    "/status.js",
+    "/icon.svg",
 ];
 
 /// What a request is about.
@@ -113,7 +116,7 @@ fn origin_form(path: &str, mirrors: &Mirrors) -> Result<Target, Problem> {
 mod tests {
     #![allow(clippy::unwrap_used)]
     use super::*;
-    use crate::config::Mirror;
+    use crate::config::{Config, Mirror, Sources};
 
     fn target(method: &Method, uri: &str) -> Result<Target, Problem> {
         let mirrors = Mirrors::new(&[Mirror {
@@ -158,6 +161,23 @@ mod tests {
         assert_eq!(target(&Method::GET, "/api/status?x").unwrap(), Target::Own);
         assert_eq!(key("http://h.example/"), "http://h.example/");
         assert_eq!(key("http://h.example/metrics"), "http://h.example/metrics");
+    }
+
+    #[test]
+    fn no_mirror_may_have_the_name_of_an_own_page() {
+        for path in OWN_PATHS.iter().filter(|path| path.len() > 1) {
+            let name = path.split('/').nth(1).unwrap();
+            let keys = [
+                ("mirror.0.name", name),
+                ("mirror.0.upstreams", "http://a.example/debian"),
+            ];
+            let sources = Sources {
+                set: keys.map(|(key, value)| (key.into(), value.into())).into(),
+                ..Sources::default()
+            };
+            let mistakes = Config::load(&sources).unwrap_err().to_string();
+            assert!(mistakes.contains("answers itself"), "{name}: {mistakes}");
+        }
     }
 
     #[test]

@@ -36,22 +36,30 @@ pub struct Properties {
 }
 
 impl Properties {
-    /// The product of the five, each linear between its ends.
+    /// The product of the five.
+    #[must_use]
+    pub fn score(&self) -> f64 {
+        self.factors().into_iter().product()
+    }
+
+    /// What each of the five counts, from 0 to 1 and linear between its ends:
+    /// hash errors, speed, lag, pending, connection.
     #[must_use]
     #[allow(clippy::cast_precision_loss)]
-    pub fn score(&self) -> f64 {
+    pub fn factors(&self) -> [f64; 5] {
         let speed = self.speed.map_or(UNMEASURED, |speed| {
             speed as f64 / self.fastest.max(speed).max(1) as f64
         });
         let lag = self
             .lag
             .map_or(UNMEASURED, |lag| falling(lag as f64, LONGEST_LAG as f64));
-        let connection = if self.connected { 1.0 } else { UNCONNECTED };
-        falling(self.hash_errors as f64, MOST_HASH_ERRORS as f64)
-            * speed
-            * lag
-            * falling(f64::from(self.pending), MOST_PENDING)
-            * connection
+        [
+            falling(self.hash_errors as f64, MOST_HASH_ERRORS as f64),
+            speed,
+            lag,
+            falling(f64::from(self.pending), MOST_PENDING),
+            if self.connected { 1.0 } else { UNCONNECTED },
+        ]
     }
 }
 

@@ -5,13 +5,16 @@ use crate::kit::{Config, Manner, Node, Origin, Request, noise};
 const DEB: &str = "/pool/main/g/gate/gate_1_all.deb";
 
 /// Pages of the node itself.
-const OWN: [&str; 6] = [
+const OWN: [&str; 9] = [
     "/",
     "/acng-report.html",
     "/api/status",
     "/metrics",
     "/healthz",
     "/favicon.ico",
+    "/status.css",
+    "/status.js",
+    "/icon.svg",
 ];
 
 /// A node that may not fetch from any private address, and a private origin.

@@ -33,6 +33,7 @@ mod malformed;
 mod mirrors;
 mod neighbours;
 mod numbers;
+mod pages;
 mod pdiff;
 mod peer_face;
 mod ranges;

@@ -159,6 +159,7 @@ fn names_of_mirrors() {
         "healthz",
         "acng-report.html",
         "favicon.ico",
+        "status.css",
         "HTTPS",
         "~",
         "-x",
