@@ -53,6 +53,16 @@ impl Clock for ManualClock {
     }
 }
 
+/// How long the machine has been up, in milliseconds, suspensions included:
+/// nobody sets this clock.
+#[must_use]
+pub fn uptime() -> Millis {
+    let up = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    up.tv_sec
+        .saturating_mul(1000)
+        .saturating_add(up.tv_nsec / 1_000_000)
+}
+
 /// A duration in milliseconds, saturating.
 #[must_use]
 pub fn millis(duration: Duration) -> Millis {

@@ -46,6 +46,16 @@ impl Mirrors {
             .collect()
     }
 
+    /// The other origins of the mirrors that this one is of.
+    pub fn stand_ins<'a>(&'a self, origin: &'a str) -> impl Iterator<Item = &'a str> {
+        let origins = |mirror: &'a Named| mirror.bases.iter().map(RepoUrl::origin);
+        let of = self
+            .0
+            .iter()
+            .filter(move |mirror| origins(mirror).any(|it| it == origin));
+        of.flat_map(origins).filter(move |other| *other != origin)
+    }
+
     /// The names, for a person who mistyped one.
     pub fn names(&self) -> impl Iterator<Item = &str> {
         self.0.iter().map(|mirror| mirror.name.as_str())
@@ -113,6 +123,17 @@ mod tests {
         assert_eq!(url.key(), "http://a.example/debian/dists/sid/InRelease");
         assert!(mirrors().address("ubuntu", "x").is_none());
         assert!(mirrors().address("debian", "../x").unwrap().is_err());
+    }
+
+    #[test]
+    fn the_other_origins_stand_in() {
+        let mirrors = mirrors();
+        let of = |origin: &str| -> Vec<String> {
+            mirrors.stand_ins(origin).map(ToOwned::to_owned).collect()
+        };
+        assert_eq!(of("http://a.example"), ["http://b.example"]);
+        assert_eq!(of("http://b.example"), ["http://a.example"]);
+        assert!(of("http://c.example").is_empty());
     }
 
     #[test]

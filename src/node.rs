@@ -275,6 +275,9 @@ impl Node {
             started: started.0,
             overlay: overlay.clone(),
             peer_addresses: node.peer_addresses.clone(),
+            upstream: upstream.clone(),
+            has_bootstrap: !config.dht.bootstrap.is_empty(),
+            speeds: Arc::default(),
         };
         let peer = &config.peer;
         let swarm = overlay.clone().filter(|_| peer.enabled);

@@ -225,8 +225,12 @@ impl Visitors {
             .map(|visitor| visitor.visits(now))
             .filter(|visits| visits.requests() > 0)
             .collect();
-        latest.sort_unstable_by_key(|visits| (-visits.last_seen, visits.address));
-        latest.truncate(most);
+        let order = |visits: &Visits| (-visits.last_seen, visits.address);
+        if latest.len() > most {
+            latest.select_nth_unstable_by_key(most, order);
+            latest.truncate(most);
+        }
+        latest.sort_unstable_by_key(order);
         latest
     }
 
@@ -316,7 +320,8 @@ mod tests {
         assert_eq!(rest[0].last_seen, 10, "bytes are no request");
         visitors.written(&rest);
         assert!(visitors.unwritten(40).is_empty());
-        let seen = visitors.latest(Face::Apt, 9, 40);
+        assert!(visitors.latest(Face::Apt, 0, 40).is_empty());
+        let seen = visitors.latest(Face::Apt, 1, 40);
         assert_eq!(
             (seen[0].hits, seen[0].bytes, seen[0].last_seen),
             (1, 12, 10)
@@ -335,6 +340,16 @@ mod tests {
         assert!(after.unwritten(6).is_empty());
         after.of(Face::Apt, ip(1)).hit();
         assert_eq!(after.latest(Face::Apt, 9, 7)[0].hits, 2);
+        let others: Vec<_> = (2..9)
+            .map(|number| after.of(Face::Apt, ip(number)))
+            .collect();
+        for (now, other) in (10..).zip(&others) {
+            other.hit();
+            after.written(&after.unwritten(now));
+        }
+        let latest = after.latest(Face::Apt, 3, 20);
+        let latest: Vec<_> = latest.iter().map(|visits| visits.address).collect();
+        assert_eq!(latest, [ip(8), ip(7), ip(6)]);
         assert_eq!(after.latest(Face::Peer, 9, 7)[0].last_seen, 5);
         assert_eq!(after.bytes_to(Face::Peer, ip(1)), 9);
         assert_eq!(after.bytes_to(Face::Apt, ip(1)), 0);

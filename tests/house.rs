@@ -14,6 +14,7 @@ const FLOORS: [&[&[&str]]; 5] = [
         "bencode",
         "mirrors",
         "health",
+        "skew",
         "validators",
         "meter",
         "visitors",

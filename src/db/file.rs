@@ -24,8 +24,59 @@ pub struct Totals {
     pub bytes: u64,
 }
 
+/// A body as the status tells of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FileStatus {
+    /// The hash of its bytes.
+    pub sha256: [u8; 32],
+    /// The first address that it came to answer for, where there is one.
+    pub url: Option<String>,
+    /// Length in bytes.
+    pub size: u64,
+    /// When it came.
+    pub added_at: Millis,
+    /// When it was last used, seconds behind.
+    pub last_use: Millis,
+}
+
+/// What the status tells of bodies.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct FilesStatus {
+    /// How many there are.
+    pub files: u64,
+    /// When the body that went unused for longest was last used, of those that
+    /// may be evicted.
+    pub least_recent_use: Option<Millis>,
+    /// The largest first.
+    pub largest: Vec<FileStatus>,
+    /// The latest first.
+    pub latest: Vec<FileStatus>,
+}
+
 pub(super) fn hash(bytes: &[u8]) -> Result<[u8; 32], DbError> {
     bytes.try_into().map_err(|_| DbError::Row("file".into()))
+}
+
+struct StatusRow {
+    sha256: Vec<u8>,
+    url: Option<String>,
+    size: i64,
+    added_at: Millis,
+    last_use: Millis,
+}
+
+impl TryFrom<StatusRow> for FileStatus {
+    type Error = DbError;
+
+    fn try_from(row: StatusRow) -> Result<Self, DbError> {
+        Ok(Self {
+            sha256: hash(&row.sha256)?,
+            url: row.url,
+            size: unsigned(row.size),
+            added_at: row.added_at,
+            last_use: row.last_use,
+        })
+    }
 }
 
 impl Db {
@@ -42,6 +93,49 @@ impl Db {
         Ok(Totals {
             files: unsigned(row.files),
             bytes: unsigned(row.bytes),
+        })
+    }
+
+    /// What the status tells of bodies, with up to `limit` of the largest and
+    /// of the latest. Takes as long with many as with few: their sum is in no
+    /// index, so the store's account of bytes has to tell it.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn files_status(&self, limit: i64) -> Result<FilesStatus, DbError> {
+        let totals = sqlx::query!(
+            r#"SELECT (SELECT count(*) FROM file) AS "files!: i64",
+                      (SELECT min(last_use) FROM file WHERE pinned = 0) AS "least_recent_use: i64""#
+        )
+        .fetch_one(self.reader())
+        .await?;
+        let largest = sqlx::query_as!(
+            StatusRow,
+            r#"SELECT sha256, size, added_at, last_use,
+                      (SELECT url FROM url WHERE file_id = file.id ORDER BY id LIMIT 1) AS "url: String"
+               FROM file ORDER BY size DESC LIMIT ?"#,
+            limit
+        )
+        .fetch_all(self.reader())
+        .await?;
+        // A new row's id is larger than all there are.
+        let latest = sqlx::query_as!(
+            StatusRow,
+            r#"SELECT sha256, size, added_at, last_use,
+                      (SELECT url FROM url WHERE file_id = file.id ORDER BY id LIMIT 1) AS "url: String"
+               FROM file ORDER BY id DESC LIMIT ?"#,
+            limit
+        )
+        .fetch_all(self.reader())
+        .await?;
+        let status = |rows: Vec<StatusRow>| -> Result<Vec<_>, DbError> {
+            rows.into_iter().map(FileStatus::try_from).collect()
+        };
+        Ok(FilesStatus {
+            files: unsigned(totals.files),
+            least_recent_use: totals.least_recent_use,
+            largest: status(largest)?,
+            latest: status(latest)?,
         })
     }
 

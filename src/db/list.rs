@@ -46,6 +46,9 @@ pub struct Finished {
     pub read: Option<ReadList>,
     /// How many packages it has.
     pub packages: u64,
+    /// By how many patches it was made of the text read before; 0 where it
+    /// came whole.
+    pub patches: u64,
 }
 
 /// A file that a list vouches for.
@@ -334,7 +337,18 @@ impl Db {
             how.read.as_ref().map(|read| read.body.as_slice()),
         );
         let suffix = how.read.as_ref().map_or("", |read| read.suffix.as_str());
-        let packages = signed(how.packages);
+        let (packages, patches) = (signed(how.packages), signed(how.patches));
+        let mut writer = self.writer().await;
+        let mut tx = begin(&mut writer).await?;
+        sqlx::query!(
+            "UPDATE suite SET patches_applied = patches_applied + ?
+             WHERE id = (SELECT suite_id FROM list WHERE id = ? AND lease = ?)",
+            patches,
+            claim.id,
+            claim.lease
+        )
+        .execute(&mut *tx)
+        .await?;
         sqlx::query!(
             "UPDATE list SET release_id = ?1, content = ?2, body = ?3, suffix = ?4, packages = ?5,
                     state = iif(?1 IS (SELECT release_id FROM suite WHERE id = suite_id), 'idle', 'wanted'),
@@ -349,9 +363,9 @@ impl Db {
             claim.id,
             claim.lease
         )
-        .execute(&mut *self.writer().await)
+        .execute(&mut *tx)
         .await?;
-        Ok(())
+        Ok(tx.commit().await?)
     }
 
     /// The generation in use has no such list any more.

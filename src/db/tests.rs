@@ -7,7 +7,7 @@ mod truth;
 
 use crate::clock::Millis;
 use crate::db::download::{Claim, Limits};
-use crate::db::file::FileRow;
+use crate::db::file::{FileRow, FileStatus, FilesStatus};
 use crate::db::url::UrlRow;
 use crate::health::Failing;
 use crate::validators::Validators;
@@ -312,4 +312,39 @@ async fn a_changed_index_casts_doubt_on_the_pool_of_its_archive_only() {
     assert_eq!(doubt(deb).await, 5);
     assert_eq!(doubt(other).await, 0);
     assert_eq!(doubt(index).await, 0);
+}
+
+#[tokio::test]
+async fn the_status_names_the_largest_and_the_latest_bodies() {
+    let (_folder, db) = db().await;
+    assert_eq!(db.files_status(3).await.unwrap(), FilesStatus::default());
+    for (hash, size) in [30, 10, 40, 20].into_iter().enumerate() {
+        let hash = u8::try_from(hash).unwrap();
+        let now = 1000 + Millis::from(hash);
+        db.add_file([hash; 32], size, now).await.unwrap();
+    }
+    let known = db.file_by_hash([2; 32]).await.unwrap().unwrap();
+    for url in ["http://o/b", "http://o/a"] {
+        db.name_file(url, known.id, &said(), 5).await.unwrap();
+    }
+    let status = db.files_status(3).await.unwrap();
+    assert_eq!((status.files, status.least_recent_use), (4, Some(1000)));
+    let sizes = |files: &[FileStatus]| -> Vec<u64> { files.iter().map(|file| file.size).collect() };
+    assert_eq!(sizes(&status.largest), [40, 30, 20]);
+    assert_eq!(sizes(&status.latest), [20, 40, 10]);
+    let largest = FileStatus {
+        sha256: [2; 32],
+        url: Some("http://o/b".to_owned()),
+        size: 40,
+        added_at: 1002,
+        last_use: 1002,
+    };
+    assert_eq!(status.largest[0], largest);
+    assert_eq!(status.latest[0].url, None);
+    // A new row's place is the last one, though ids are given again.
+    let last = db.file_by_hash([3; 32]).await.unwrap().unwrap();
+    db.forget_files(&[last]).await.unwrap();
+    db.add_file([9; 32], 15, 1009).await.unwrap();
+    let status = db.files_status(3).await.unwrap();
+    assert_eq!(sizes(&status.latest), [15, 40, 10]);
 }

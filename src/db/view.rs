@@ -115,7 +115,9 @@ impl Db {
                       (SELECT count(*) FROM release AS kept
                        WHERE kept.suite_id = suite.id AND taken_up_at IS NOT NULL) AS "generations!: i64",
                       (SELECT coalesce(sum(packages), 0) FROM list WHERE list.suite_id = suite.id)
-                          AS "packages!: i64"
+                          AS "packages!: i64",
+                      patches_applied, suite.taken_up_at, asked_at, older_since, stuck_since, last_error,
+                      iif(state = 'wanted', not_before, NULL) AS "next_check_at: i64"
                FROM suite JOIN release ON release.id = suite.release_id ORDER BY folder"#
         )
         .fetch_all(self.reader())
@@ -131,7 +133,13 @@ impl Db {
             signer: row.signer,
             generations: unsigned(row.generations),
             packages: unsigned(row.packages),
-            ..SuiteStatus::default()
+            patches_applied: unsigned(row.patches_applied),
+            taken_up_at: row.taken_up_at,
+            asked_at: row.asked_at,
+            next_check_at: row.next_check_at,
+            stuck_since: row.stuck_since,
+            older_since: row.older_since,
+            last_error: row.last_error,
         });
         Ok(suites.collect())
     }

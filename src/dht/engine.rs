@@ -7,6 +7,7 @@
 
 mod ask;
 mod serve;
+mod snapshot;
 mod upkeep;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -15,6 +16,7 @@ use std::net::{IpAddr, SocketAddr};
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
+pub use self::snapshot::{Bucket, Snapshot};
 use self::upkeep::Upkeep;
 use super::acquaintances::Acquaintances;
 use super::actions::{Crowd, Outcome, Task};
@@ -23,6 +25,7 @@ use super::contact::{Contact, Family, usable};
 use super::external::External;
 use super::id::{Key, NodeId};
 use super::network_size::NetworkSize;
+use super::reach::Reach;
 use super::routing::{self, NodeChange, RoutingTable};
 use super::token::{Secret, Tokens};
 use super::traffic::{Durations, Meter};
@@ -152,36 +155,6 @@ pub enum Event {
     },
 }
 
-/// How the node is, for the status.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Snapshot {
-    /// Nodes in the routing table.
-    pub nodes: usize,
-    /// Those of them that are certainly reached from outside.
-    pub confirmed_nodes: usize,
-    /// Keys that values are kept for.
-    pub keys: usize,
-    /// Values kept for others.
-    pub values: usize,
-    /// Nodes of the network, as estimated.
-    pub estimated_nodes: u64,
-    /// As whom others see us.
-    pub external: Vec<IpAddr>,
-    /// Bytes received.
-    pub bytes_in: u64,
-    /// Bytes sent.
-    pub bytes_out: u64,
-    /// Bytes a second in the last minute, both ways.
-    pub bytes_per_second: u64,
-    /// Finds and announcements under way.
-    pub lookups: usize,
-    /// From the question to the first values, the median of the latest finds,
-    /// in milliseconds.
-    pub first_values_ms: Option<Millis>,
-    /// From the question to the complete answer, likewise.
-    pub complete_ms: Option<Millis>,
-}
-
 #[derive(Debug)]
 struct Running {
     task: Task,
@@ -208,6 +181,7 @@ pub struct Engine {
     upkeep: Upkeep,
     external: External,
     size: NetworkSize,
+    reach: Reach,
     received: Meter,
     sent: Meter,
     first_values: Durations,
@@ -269,6 +243,7 @@ impl Engine {
             upkeep,
             external: External::default(),
             size: NetworkSize::default(),
+            reach: Reach::new(secret, now),
             received: Meter::default(),
             sent: Meter::default(),
             first_values: Durations::default(),
@@ -531,29 +506,6 @@ impl Engine {
     #[must_use]
     pub fn sends_to(&self, addr: &SocketAddr) -> bool {
         self.settings.families.contains(&Family::of(addr))
-    }
-
-    /// How the node is.
-    #[must_use]
-    pub fn snapshot(&self, now: Millis) -> Snapshot {
-        let nodes = || self.tables.iter().flat_map(RoutingTable::nodes);
-        Snapshot {
-            nodes: nodes().count(),
-            confirmed_nodes: nodes().filter(|node| node.confirmed).count(),
-            keys: self.values.keys(),
-            values: self.values.len(),
-            estimated_nodes: self.size.nodes(),
-            external: [Family::V4, Family::V6]
-                .into_iter()
-                .filter_map(|family| self.external(family))
-                .collect(),
-            bytes_in: self.received.total(),
-            bytes_out: self.sent.total(),
-            bytes_per_second: self.received.rate(now) + self.sent.rate(now),
-            lookups: self.lookups() + self.waiting.len(),
-            first_values_ms: self.first_values.median(),
-            complete_ms: self.complete.median(),
-        }
     }
 
     fn random(&mut self) -> [u8; 20] {

@@ -333,6 +333,16 @@ impl RoutingTable {
         entries.map(|entry| &entry.node)
     }
 
+    /// The buckets, the farthest first: bits that its ids share with our own at
+    /// least, nodes, and confirmed ones of them.
+    pub fn bucket_sizes(&self) -> impl Iterator<Item = (usize, usize, usize)> {
+        let buckets = self.buckets.iter().enumerate();
+        buckets.map(|(bits, bucket)| {
+            let confirmed = bucket.entries.iter().filter(|entry| entry.node.confirmed);
+            (bits, bucket.entries.len(), confirmed.count())
+        })
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {

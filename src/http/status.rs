@@ -1,27 +1,41 @@
 //! What the node tells of itself: one structure for JSON, page, metrics and
 //! command line.
 
+pub mod diagnosis;
 mod numbers;
 pub mod shape;
+pub mod speed;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
+use self::diagnosis::{Facts, Outage, diagnose};
 pub use self::shape::Status;
 use self::shape::{CacheStatus, Dht, Download, Index, Peer, PeerFace};
-use crate::clock::Millis;
+use self::speed::{Progress, Speeds};
+use crate::clock::{Millis, millis, uptime};
 use crate::core::Core;
 use crate::db::DbError;
 use crate::debian::naming::to_hex;
+use crate::dht::contact::usable;
 use crate::meter::{Kind, hour_of};
 use crate::overlay::Overlay;
 use crate::store::flight::State;
 use crate::store::growing::Came;
+use crate::swarm::torrent::PIECE;
+use crate::upstream::Upstream;
 
 /// Refusals told of.
 const REFUSALS: i64 = 50;
+
+/// Files told of as the largest, and as the latest.
+const FILES: i64 = 10;
+
+/// That a stranger took a file from this node proves for so long that it is
+/// reached, in milliseconds.
+const PROOF: Millis = 3 * 3600 * 1000;
 
 /// Gathers the status.
 #[derive(Clone)]
@@ -38,6 +52,12 @@ pub struct StatusSource {
     pub overlay: Option<Overlay>,
     /// Where other nodes are served.
     pub peer_addresses: Vec<SocketAddr>,
+    /// Who asks the origins, and knows what their clocks say.
+    pub upstream: Upstream,
+    /// Whether there are nodes to join the DHT through (`dht.bootstrap`).
+    pub has_bootstrap: bool,
+    /// What whoever looked before saw of downloads.
+    pub speeds: Arc<Mutex<Speeds>>,
 }
 
 impl StatusSource {
@@ -47,23 +67,19 @@ impl StatusSource {
     /// Where rows can't be read.
     pub async fn status(&self) -> Result<Status, DbError> {
         let core = &self.core;
-        let totals = core.db.file_totals().await?;
         let now = core.now();
         let hour = hour_of(now);
         let sums = core.meters.sums(hour);
         let index = self.index().await?;
-        Ok(Status {
+        let mut status = Status {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             node_id: to_hex(&self.node_id),
             at: now,
             uptime_seconds: self.started.elapsed().as_secs(),
             cache: CacheStatus {
-                files: totals.files,
-                bytes: totals.bytes,
                 hits: sums.all.of(Kind::Hits),
                 misses: sums.all.of(Kind::Misses),
-                max_bytes: core.budget.max_size(),
-                ..CacheStatus::default()
+                ..self.cache().await?
             },
             traffic: numbers::traffic(&sums.all),
             served: numbers::served(&sums, hour, self.since),
@@ -79,7 +95,45 @@ impl StatusSource {
                 addresses: self.peer_addresses.clone(),
             },
             ..Status::default()
+        };
+        status.dht.reachable = took_a_file(&status).or(status.dht.reachable);
+        status.health = diagnose(&status, &self.facts(status.at));
+        Ok(status)
+    }
+
+    async fn cache(&self) -> Result<CacheStatus, DbError> {
+        let (budget, now) = (&self.core.budget, self.core.now());
+        let files = self.core.db.files_status(FILES).await?;
+        let seconds = |since: Millis| u64::try_from((now - since) / 1000).unwrap_or(0);
+        Ok(CacheStatus {
+            files: files.files,
+            bytes: budget.used(),
+            max_bytes: budget.max_size(),
+            free_bytes: budget.free().unwrap_or(0),
+            eviction_age_seconds: files.least_recent_use.map(seconds),
+            largest: files.largest.into_iter().map(Into::into).collect(),
+            latest: files.latest.into_iter().map(Into::into).collect(),
+            ..CacheStatus::default()
         })
+    }
+
+    /// What the diagnosis has to know beside the status.
+    fn facts(&self, now: Millis) -> Facts {
+        let core = &self.core;
+        let answers = |origin: &str| !core.health.is_down(origin, now);
+        let outages = core.health.failing().into_iter().map(|failing| {
+            let has_stand_in = core.mirrors.stand_ins(&failing.origin).any(answers);
+            Outage {
+                failing,
+                has_stand_in,
+            }
+        });
+        Facts {
+            clock_ahead: self.upstream.skew().ahead(now, uptime()),
+            min_free: core.budget.min_free(),
+            has_bootstrap: self.has_bootstrap,
+            outages: outages.collect(),
+        }
     }
 
     async fn index(&self) -> Result<Index, DbError> {
@@ -125,7 +179,8 @@ impl StatusSource {
             bytes_out: now.bytes_out,
             announcements: totals.files,
             announced: totals.stored,
-            ..Dht::default()
+            buckets: now.buckets.into_iter().map(Into::into).collect(),
+            reachable: now.reachable,
         })
     }
 
@@ -156,17 +211,48 @@ impl StatusSource {
                     _ => (0, 0, Came::default()),
                 };
                 let pieces = pieces.remove(flight.key()).unwrap_or_default();
-                Download {
+                let download = Download {
                     path: flight.key().to_owned(),
                     size,
                     done,
+                    bytes_per_second: 0,
+                    piece_size: PIECE,
                     pieces: pieces.into_iter().map(Into::into).collect(),
                     source: came.as_str().to_owned(),
-                    ..Download::default()
-                }
+                };
+                (download, flight.opened())
             })
             .collect();
-        downloads.sort_by(|one, other| one.path.cmp(&other.path));
-        Ok(downloads)
+        downloads.sort_by(|one, other| one.0.path.cmp(&other.0.path));
+        let since_start = |at: Instant| millis(at.saturating_duration_since(self.started));
+        let seen: Vec<_> = downloads
+            .iter()
+            .map(|(download, opened)| Progress {
+                path: &download.path,
+                opened: since_start(*opened),
+                done: download.done,
+            })
+            .collect();
+        let speeds = {
+            let mut speeds = self.speeds.lock().unwrap_or_else(PoisonError::into_inner);
+            speeds.look(&seen, since_start(Instant::now()))
+        };
+        let downloads = downloads.into_iter().zip(speeds);
+        let with_speed = downloads.map(|((download, _), bytes_per_second)| Download {
+            bytes_per_second,
+            ..download
+        });
+        Ok(with_speed.collect())
     }
+}
+
+/// Whether a stranger got a file from this node lately: no NAT lets such a
+/// connection in.
+fn took_a_file(status: &Status) -> Option<bool> {
+    let is_proof = |upload: &shape::Upload| {
+        let address = upload.address.parse().map(|ip| SocketAddr::new(ip, 1));
+        address.is_ok_and(|address| usable(&address, false))
+            && status.at.saturating_sub(upload.last_seen) < PROOF
+    };
+    status.uploads.iter().any(is_proof).then_some(true)
 }

@@ -71,13 +71,25 @@ impl Budget {
         self.max_size
     }
 
+    /// Bytes that are to stay free on the disk.
+    #[must_use]
+    pub const fn min_free(&self) -> u64 {
+        self.min_free
+    }
+
+    /// Bytes that are free on the disk; `None` where it does not say.
+    #[must_use]
+    pub fn free(&self) -> Option<u64> {
+        let disk = rustix::fs::statvfs(&self.dir).ok()?;
+        Some(disk.f_bavail.saturating_mul(disk.f_frsize))
+    }
+
     /// Bytes that must go before `more` bytes fit.
     #[must_use]
     pub fn shortfall(&self, more: u64) -> u64 {
         let state = self.state();
         let above_max = state.with(more).saturating_sub(self.max_size);
-        let free = rustix::fs::statvfs(&self.dir)
-            .map_or(u64::MAX, |disk| disk.f_bavail.saturating_mul(disk.f_frsize));
+        let free = self.free().unwrap_or(u64::MAX);
         let below_free = self.min_free.saturating_add(more).saturating_sub(free);
         above_max.max(below_free)
     }

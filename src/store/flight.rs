@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use tokio::sync::watch;
 
@@ -74,6 +75,7 @@ pub enum Course {
 #[derive(Debug)]
 pub struct Flight<S = State> {
     key: String,
+    opened: Instant,
     state: watch::Sender<S>,
     course: watch::Sender<Course>,
     ranges: Mutex<Vec<Range>>,
@@ -103,6 +105,12 @@ impl<S: Clone> Flight<S> {
     #[must_use]
     pub fn key(&self) -> &str {
         &self.key
+    }
+
+    /// When somebody first asked for it.
+    #[must_use]
+    pub const fn opened(&self) -> Instant {
+        self.opened
     }
 
     /// More is known.
@@ -172,6 +180,7 @@ impl<S: Clone + Default> Flights<S> {
         }
         let flight = Arc::new(Flight {
             key: key.to_owned(),
+            opened: Instant::now(),
             state: watch::Sender::new(S::default()),
             course: watch::Sender::default(),
             ranges: Mutex::default(),

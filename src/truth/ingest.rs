@@ -41,6 +41,8 @@ pub struct Source {
     pub suffix: String,
     /// What the text must be, where the Release lists it plain.
     pub plain: Option<Vouched>,
+    /// By how many patches it was just made of an earlier text.
+    pub patches: u64,
 }
 
 /// What came of reading.
@@ -115,6 +117,7 @@ impl Core {
                 suffix: source.suffix.clone(),
             }),
             packages: through.count,
+            patches: source.patches,
         }))
     }
 

@@ -81,7 +81,6 @@ impl Core {
         for patch in &route.patches {
             scripts.push(self.script(list, patch).await?);
         }
-        let steps = scripts.len();
         let applied = self.apply(read, scripts, route.current).await;
         if let Err(PatchingError::Wrong(reason)) = &applied {
             self.note_refusal(Kind::Malformed, &route.index, reason)
@@ -90,7 +89,7 @@ impl Core {
         let source = applied?;
         tracing::info!(
             url = route.index.key(),
-            patches = steps,
+            patches = source.patches,
             "a list is brought up to date by patches"
         );
         Ok(source)
@@ -229,6 +228,7 @@ impl Core {
             body: sha256,
             suffix: String::new(),
             plain: Some(wanted),
+            patches: scripts.len() as u64,
         };
         if self.db.file_by_hash(sha256).await?.is_some() {
             return Ok(source);
@@ -243,6 +243,7 @@ impl Core {
             body: old.body,
             suffix: old.suffix.clone(),
             plain: None,
+            patches: 0,
         };
         let Ok(text) = old.open(self) else {
             return Err(PatchingError::NoWay);

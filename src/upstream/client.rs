@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::http::header::{
-    AUTHORIZATION, CONTENT_RANGE, ETAG, HOST, LAST_MODIFIED, LOCATION, USER_AGENT, VIA,
+    AGE, AUTHORIZATION, CONTENT_RANGE, DATE, ETAG, HOST, LAST_MODIFIED, LOCATION, USER_AGENT, VIA,
 };
 use axum::http::{HeaderMap, HeaderValue, Method, Request, StatusCode, Uri};
 use bytes::Bytes;
@@ -24,7 +24,9 @@ use tokio::time::timeout;
 use super::connector::{GuardedConnector, resolve};
 use super::policy::{Denied, Policy};
 use super::{UpstreamError, innermost};
+use crate::clock::uptime;
 use crate::debian::url::{RepoUrl, Scheme};
+use crate::skew::Skew;
 
 /// Redirects that are followed for one question.
 const MAX_REDIRECTS: usize = 5;
@@ -51,6 +53,7 @@ pub struct Upstream {
     client: Client<HttpsConnector<GuardedConnector>, Empty<Bytes>>,
     policy: Arc<Policy>,
     patience: Duration,
+    skew: Arc<Skew>,
 }
 
 impl Upstream {
@@ -87,7 +90,14 @@ impl Upstream {
             client,
             policy,
             patience,
+            skew: Arc::default(),
         })
+    }
+
+    /// What origins' clocks say.
+    #[must_use]
+    pub fn skew(&self) -> Arc<Skew> {
+        Arc::clone(&self.skew)
     }
 
     /// Asks for `url`, following redirects.
@@ -155,13 +165,18 @@ impl Upstream {
             }),
             Ok(Ok(response)) => {
                 let (parts, body) = response.into_parts();
-                Ok(Answer {
+                let answer = Answer {
                     status: parts.status,
                     headers: parts.headers,
                     url: url.clone(),
                     body,
                     patience: self.patience,
-                })
+                };
+                if let Some(date) = answer.header(DATE) {
+                    let age = answer.header(AGE);
+                    self.skew.heard(url.origin(), date, age, uptime());
+                }
+                Ok(answer)
             }
         }
     }

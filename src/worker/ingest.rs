@@ -213,6 +213,7 @@ impl Ingest {
             release,
             read: None,
             packages: 0,
+            patches: 0,
         };
         Ok(core
             .db
@@ -238,6 +239,7 @@ impl Ingest {
                 .unwrap_or_default()
                 .to_owned(),
             plain,
+            patches: 0,
         };
         let cheapest = listed
             .iter()

@@ -14,5 +14,6 @@ mod joining;
 mod liars;
 mod nature;
 mod network;
+mod reach;
 mod values;
 mod village;

@@ -24,6 +24,7 @@ mod forms;
 mod fresh;
 mod gates;
 mod generations;
+mod health;
 mod https;
 mod kept;
 mod kit;

@@ -6,7 +6,7 @@ use std::time::Duration;
 const DEB: &str = "/pool/main/h/hello/hello_1_all.deb";
 
 /// Two origins with the same file below `/debian`, and a node that has both as one mirror.
-fn two_origins() -> (Node, Origin, Origin, Vec<u8>) {
+pub fn two_origins() -> (Node, Origin, Origin, Vec<u8>) {
     let body = noise(61, 20_000);
     let origins = [Origin::start(), Origin::start()];
     for origin in &origins {
@@ -21,7 +21,8 @@ fn two_origins() -> (Node, Origin, Origin, Vec<u8>) {
     (node, first, second, body)
 }
 
-fn named() -> String {
+/// That file below the mirror's name.
+pub fn named() -> String {
     format!("/debian{DEB}")
 }
 

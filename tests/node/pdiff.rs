@@ -44,6 +44,10 @@ fn goes_on(suite: Suite) -> Stage {
     }
     let patches = stage.node.number("/index/patches");
     assert!(patches >= 3, "{patches} rows of patches");
+    // At least one to each list and generation.
+    let row = stage.row().unwrap();
+    let applied = row["patches_applied"].as_u64().unwrap();
+    assert!(applied >= 3, "{row}");
     stage
 }
 
@@ -91,6 +95,15 @@ fn patches_are_cached_like_any_file() {
         assert_eq!(patches_sent(&stage), Vec::<String>::new(), "{kind:?}");
         expect_no_full_index(&stage);
     }
+}
+
+#[test]
+fn lists_that_come_whole_count_no_patches() {
+    let (mut stage, apt) = known(Suite::new());
+    stage.advance();
+    update(&stage, &apt);
+    stage.until_current();
+    assert_eq!(stage.row().unwrap()["patches_applied"], 0);
 }
 
 #[test]

@@ -259,12 +259,10 @@ fn a_generation_by_a_key_that_does_not_count_changes_nothing_where_one_is_requir
     }
 }
 
-/// The status page and its JSON, as someone who looks sees them.
+/// The status page and what the JSON says is wrong, as someone who looks sees them.
 fn warnings(stage: &Stage) -> (String, Vec<String>) {
     let page = stage.node.get("/").expect_status(200).text();
-    let list = stage.node.status()["warnings"].take();
-    let list: Vec<String> = serde_json::from_value(list).expect("warnings is no list of texts");
-    (page, list)
+    (page, stage.node.findings())
 }
 
 #[test]

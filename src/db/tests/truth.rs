@@ -78,6 +78,7 @@ fn finished(release: i64, packages: u64) -> Finished {
             suffix: ".xz".into(),
         }),
         packages,
+        patches: 0,
     }
 }
 
@@ -338,4 +339,28 @@ async fn patches_are_known_by_their_last_generation() {
     assert_eq!(db.patch(suite, &path).await.unwrap(), Some(vouched(5)));
     assert_eq!(db.patch(suite + 1, &path).await.unwrap(), None);
     assert_eq!(db.index_totals().await.unwrap().patches, 1);
+}
+
+#[tokio::test]
+async fn patches_count_once_and_only_with_the_lease() {
+    let (opened, suite, first, claim) = read_once().await;
+    let db = &opened.db;
+    let applied = async || db.suite_status().await.unwrap()[0].patches_applied;
+    assert_eq!(applied().await, 0);
+    // The lease was given back when it was read.
+    let patched = |release| Finished {
+        patches: 3,
+        ..finished(release, 2)
+    };
+    db.finish_list(&claim.lease, &patched(first), None)
+        .await
+        .unwrap();
+    assert_eq!(applied().await, 0);
+    let second = add(db, suite, 2, 22).await;
+    db.take_up(suite, second, NOW).await.unwrap();
+    let again = claim_list(db).await;
+    db.finish_list(&again.lease, &patched(second), None)
+        .await
+        .unwrap();
+    assert_eq!(applied().await, 3);
 }

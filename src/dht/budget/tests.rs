@@ -5,8 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use proptest::prelude::*;
 
-use super::asked::TURN;
-use super::{Budget, KNOWN_FOR, REMEMBERED};
+use super::{Budget, KNOWN_FOR, REMEMBERED, TURN};
 use crate::clock::Millis;
 
 const SECOND: Millis = 1000;

@@ -35,6 +35,7 @@ impl Engine {
     /// Puts a packet into the outbox.
     pub(super) fn send(&mut self, to: SocketAddr, packet: Vec<u8>, now: Millis) {
         self.sent.count(packet.len(), now);
+        self.reach.sent(&to, now);
         self.outbox.push((to, packet));
     }
 

@@ -32,6 +32,9 @@ impl Engine {
             Some(Incoming::Query { t, id, query })
                 if id != self.own && self.budget.may_answer(from.ip(), now) =>
             {
+                if self.may_know(&from) {
+                    self.reach.came(&from, now);
+                }
                 self.answer(from, &t, query, now);
                 self.consider(Contact::new(id, from), now);
             }

@@ -11,9 +11,13 @@ use std::net::SocketAddr;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Millis;
+use crate::db::file::FileStatus;
 use crate::db::piece::{PieceRow, PieceState};
 use crate::db::refusal::Refused;
 use crate::db::view::SuiteStatus;
+use crate::debian::naming::to_hex;
+use crate::dht::contact::Family;
+use crate::dht::engine;
 use crate::health::Failing;
 use crate::swarm::book::Standing;
 
@@ -211,8 +215,8 @@ pub struct CacheStatus {
     pub max_bytes: u64,
     /// Bytes that are free on the disk of `data_dir`.
     pub free_bytes: u64,
-    /// Seconds since the file that would be evicted first was last used;
-    /// `null` where nothing may be evicted.
+    /// Seconds since the file that went unused for longest was last used, of
+    /// those that may be evicted; `null` where there is none.
     pub eviction_age_seconds: Option<u64>,
     /// The largest files.
     pub largest: Vec<CachedFile>,
@@ -233,6 +237,17 @@ pub struct CachedFile {
     pub added_at: Millis,
     /// When it was last used, likewise.
     pub last_use: Millis,
+}
+
+impl From<FileStatus> for CachedFile {
+    fn from(file: FileStatus) -> Self {
+        Self {
+            url: file.url.unwrap_or_else(|| to_hex(&file.sha256)),
+            bytes: file.size,
+            added_at: file.added_at,
+            last_use: file.last_use,
+        }
+    }
 }
 
 /// Bytes of bodies since the database was made.
@@ -322,6 +337,20 @@ pub struct Bucket {
     pub nodes: u64,
     /// Those of them that are certainly reached from outside.
     pub confirmed: u64,
+}
+
+impl From<engine::Bucket> for Bucket {
+    fn from(bucket: engine::Bucket) -> Self {
+        Self {
+            family: match bucket.family {
+                Family::V4 => 4,
+                Family::V6 => 6,
+            },
+            shared_bits: u16::try_from(bucket.shared_bits).unwrap_or(u16::MAX),
+            nodes: bucket.nodes as u64,
+            confirmed: bucket.confirmed as u64,
+        }
+    }
 }
 
 /// The face that other nodes see.

@@ -101,6 +101,20 @@ pub struct Answer {
 impl Answer {
     /// What a manner makes of a request for a file.
     pub fn to(request: &Asked, manner: &Manner, file: Option<&File>) -> Self {
+        let mut answer = Self::undated(request, manner, file);
+        if let Some(ahead) = manner.clock {
+            let shift = Duration::from_secs(ahead.unsigned_abs());
+            let now = SystemTime::now();
+            let date = if ahead < 0 { now - shift } else { now + shift };
+            let date = httpdate::fmt_http_date(date);
+            answer.head = answer
+                .head
+                .replacen("\r\n", &format!("\r\nDate: {date}\r\n"), 1);
+        }
+        answer
+    }
+
+    fn undated(request: &Asked, manner: &Manner, file: Option<&File>) -> Self {
         if let Some(target) = &manner.redirect {
             return Self::plain(302, &format!("Location: {target}\r\n"), b"moved".to_vec());
         }

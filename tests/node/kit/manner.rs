@@ -31,6 +31,7 @@ pub struct Manner {
     pub(super) redirect: Option<String>,
     pub(super) corrupt: bool,
     pub(super) times: Option<usize>,
+    pub(super) clock: Option<i64>,
 }
 
 impl Manner {
@@ -118,6 +119,12 @@ impl Manner {
     /// How the body's end is told.
     pub fn framing(mut self, framing: Framing) -> Self {
         self.framing = framing;
+        self
+    }
+
+    /// Dates its answers, by a clock that is so many seconds ahead of this machine's.
+    pub fn clock(mut self, ahead: i64) -> Self {
+        self.clock = Some(ahead);
         self
     }
 

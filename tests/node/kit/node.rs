@@ -248,6 +248,24 @@ impl Node {
         serde_json::from_slice(&answer.body).unwrap()
     }
 
+    /// What the status says is wrong, as `state: sentence`, the gravest first.
+    #[track_caller]
+    pub fn findings(&self) -> Vec<String> {
+        let health = self.status()["health"].take();
+        let findings = health["findings"].as_array();
+        let findings = findings.unwrap_or_else(|| panic!("no findings in {health}"));
+        let text = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+        let gravest = findings
+            .first()
+            .map_or("healthy".to_owned(), |it| text(&it["state"]));
+        assert_eq!(health["state"], gravest, "{health}");
+        let advised = |it: &serde_json::Value| !it["advice"].as_str().unwrap().is_empty();
+        assert!(findings.iter().all(advised), "{health}");
+        let told =
+            |it: &serde_json::Value| format!("{}: {}", text(&it["state"]), text(&it["sentence"]));
+        findings.iter().map(told).collect()
+    }
+
     /// One number of the status, named by its JSON pointer.
     #[track_caller]
     pub fn number(&self, pointer: &str) -> u64 {

@@ -1,4 +1,4 @@
-//! Who asked us lately: two Bloom filters that take turns.
+//! Which addresses had to do with us lately: two Bloom filters that take turns.
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -6,23 +6,14 @@ use sha1::{Digest, Sha1};
 
 use crate::clock::Millis;
 
-/// A filter takes addresses in for so long and is kept for as long after: the
-/// time that a NAT should keep a hole open (RFC 4787, REQ-5).
-pub(super) const TURN: Millis = 5 * 60 * 1000;
-
-/// Bits of a filter: 32 KiB. In a turn of the most forged queries that strangers
-/// get answers to (150,000), seven of ten addresses seem to have asked, and
-/// others in each turn.
-const BITS: usize = 1 << 18;
-
 /// Bits of an address.
 const MARKS: usize = 2;
 
-/// Those who asked in one turn, and a few who seem to have.
+/// Those of one turn, and a few who seem to be.
 #[derive(Debug, Default)]
 struct Filter {
     began: Millis,
-    /// None before anybody asked, or [`BITS`].
+    /// None before anybody came, or all bits of the filter.
     words: Vec<u64>,
 }
 
@@ -30,6 +21,7 @@ impl Filter {
     /// The bits of an address: nobody who does not know the secret can choose
     /// them, and they are others in each turn.
     fn marks(&self, secret: &[u8; 16], addr: &SocketAddr) -> [usize; MARKS] {
+        let bits = 64 * self.words.len().max(1);
         let ip = match addr.ip() {
             IpAddr::V4(ip) => ip.to_ipv6_mapped(),
             IpAddr::V6(ip) => ip,
@@ -41,12 +33,11 @@ impl Filter {
         let hash: [u8; 20] = hash.finalize().into();
         std::array::from_fn(|nth| {
             let bytes = hash.iter().skip(3 * nth).take(3);
-            bytes.fold(0, |number, byte| number << 8 | usize::from(*byte)) % BITS
+            bytes.fold(0, |number, byte| number << 8 | usize::from(*byte)) % bits
         })
     }
 
     fn note(&mut self, secret: &[u8; 16], addr: &SocketAddr) {
-        self.words.resize(BITS / 64, 0);
         for mark in self.marks(secret, addr) {
             if let Some(word) = self.words.get_mut(mark / 64) {
                 *word |= 1 << (mark % 64);
@@ -63,19 +54,25 @@ impl Filter {
     }
 }
 
-/// Who asked in this turn and in the one before.
+/// Who came in this turn and in the one before.
 #[derive(Debug)]
-pub(super) struct Asked {
+pub(super) struct Lately {
     secret: [u8; 16],
+    turn: Millis,
+    words: usize,
     this_turn: Filter,
     before: Filter,
 }
 
-impl Asked {
-    /// Nobody yet. `secret` is drawn at random.
-    pub fn new(secret: [u8; 16]) -> Self {
+impl Lately {
+    /// Nobody yet. `secret` is drawn at random. A filter of so many bits, at
+    /// least 64 and at most 2^24, takes addresses in for a `turn` and is kept
+    /// for as long after.
+    pub fn new(secret: [u8; 16], turn: Millis, bits: usize) -> Self {
         Self {
             secret,
+            turn,
+            words: bits / 64,
             this_turn: Filter::default(),
             before: Filter::default(),
         }
@@ -94,10 +91,11 @@ impl Asked {
                 _ => Filter::default(),
             };
         }
+        self.this_turn.words.resize(self.words, 0);
         self.this_turn.note(&self.secret, addr);
     }
 
-    /// Whether this address asked lately, or seems to have.
+    /// Whether this address came lately, or seems to have.
     pub fn may_have(&self, addr: &SocketAddr, now: Millis) -> bool {
         let turns = self.turns(now);
         turns < 2 && self.this_turn.may_have(&self.secret, addr)
@@ -107,7 +105,7 @@ impl Asked {
     /// How many turns ago this one began, or is to begin by a clock that was set
     /// back.
     fn turns(&self, now: Millis) -> u64 {
-        now.abs_diff(self.this_turn.began) / TURN.unsigned_abs()
+        now.abs_diff(self.this_turn.began) / self.turn.unsigned_abs().max(1)
     }
 
     #[cfg(test)]

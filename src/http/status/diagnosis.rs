@@ -1,0 +1,316 @@
+//! What is wrong, in sentences: from what the status tells and a few facts
+//! more. Pure, so that every case can be tried.
+
+use humansize::{BINARY, format_size};
+
+use super::shape::{Finding, Health, HealthState, Status};
+use crate::clock::{Millis, to_http_time};
+use crate::db::refusal::{Kind, Refused};
+use crate::db::view::SuiteStatus;
+use crate::health::Failing;
+use crate::skew;
+
+const MINUTE: Millis = 60 * 1000;
+const HOUR: Millis = 60 * MINUTE;
+const DAY: Millis = 24 * HOUR;
+
+/// Findings of one kind that are told one by one.
+const TOLD: usize = 10;
+
+/// A new generation that can't be taken up for so long is no news of this
+/// moment any more: an archive that is being changed takes minutes.
+const STUCK: Millis = 5 * MINUTE;
+
+/// A Release may be dated so far ahead of this node's clock.
+const AHEAD: Millis = HOUR;
+
+/// A clock that is wrong by so much makes Releases and certificates look as if
+/// they were of the future, or long expired.
+const FAR_OFF: Millis = DAY;
+
+/// Other nodes may take so long to answer after the start, in seconds.
+const JOINING: u64 = 120;
+
+/// An origin that fails at present.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Outage {
+    /// What is known of it.
+    pub failing: Failing,
+    /// Whether its `[[mirror]]` has another upstream that answers.
+    pub has_stand_in: bool,
+}
+
+/// What is known beside the status.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Facts {
+    /// How far this machine's clock is ahead of those of origins, in
+    /// milliseconds; `None` where none told the time.
+    pub clock_ahead: Option<Millis>,
+    /// Bytes that are to stay free on the disk (`cache.min_free`).
+    pub min_free: u64,
+    /// Whether there are nodes to join through (`dht.bootstrap`).
+    pub has_bootstrap: bool,
+    /// Origins that fail.
+    pub outages: Vec<Outage>,
+}
+
+/// What is wrong with a node of this status, the gravest first, and of the
+/// same gravity in the order of what it may be the cause of. What `status`
+/// holds as health so far does not matter.
+#[must_use]
+pub fn diagnose(status: &Status, facts: &Facts) -> Health {
+    let mut suites: Vec<_> = status.index.suites.iter().collect();
+    suites.sort_by(|one, other| one.folder.cmp(&other.folder));
+    let now = status.at;
+    let mut findings = Vec::new();
+    findings.extend(clock(&suites, facts, now));
+    findings.extend(disk(status, facts));
+    findings.extend(told(signatures(status), "signatures are refused"));
+    findings.extend(told(outages(facts, now), "mirrors are unreachable"));
+    findings.extend(told(
+        stuck(&suites, now),
+        "suites can't be brought up to date",
+    ));
+    findings.extend(told(expired(&suites, now), "suites are past Valid-Until"));
+    findings.extend(told(older(&suites, now), "mirrors lag behind"));
+    findings.extend(lonely(status, facts));
+    findings.extend(unreachable(status));
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.state));
+    Health {
+        state: findings
+            .iter()
+            .map(|found| found.state)
+            .max()
+            .unwrap_or_default(),
+        findings,
+    }
+}
+
+fn degraded(sentence: String, advice: &str) -> Finding {
+    Finding {
+        state: HealthState::Degraded,
+        sentence,
+        advice: advice.to_owned(),
+    }
+}
+
+/// The first of many findings of a kind, the gravest before others, and how
+/// many more there are.
+fn told(mut findings: Vec<Finding>, what: &str) -> Vec<Finding> {
+    findings.sort_by_key(|finding| std::cmp::Reverse(finding.state));
+    let more = findings.split_off(findings.len().min(TOLD));
+    if let Some(state) = more.iter().map(|finding| finding.state).max() {
+        findings.push(Finding {
+            state,
+            sentence: format!("{} more {what}.", more.len()),
+            advice: "Ask for /api/status, which lists all of them.".to_owned(),
+        });
+    }
+    findings
+}
+
+fn clock(suites: &[&SuiteStatus], facts: &Facts, now: Millis) -> Option<Finding> {
+    let advice = "Set this machine's clock, and keep it right by NTP: timedatectl set-ntp true.";
+    if let Some(ahead) = facts.clock_ahead.filter(|ahead| skew::is_wrong(*ahead)) {
+        let by = span(ahead);
+        let direction = if ahead > 0 { "ahead of" } else { "behind" };
+        let sentence = format!("Clock is wrong: it is {by} {direction} the clocks of the mirrors.");
+        let mut finding = degraded(sentence, advice);
+        if ahead.saturating_abs() > FAR_OFF {
+            finding.state = HealthState::Failing;
+        }
+        return Some(finding);
+    }
+    let of_future = |suite: &&&SuiteStatus| suite.date.is_some_and(|date| date > now + AHEAD);
+    let suite = suites.iter().find(of_future)?;
+    let date = at(suite.date?, now);
+    let name = name(suite);
+    let sentence =
+        format!("Clock is wrong, it seems: the Release of {name} is dated {date}, in the future.");
+    Some(degraded(sentence, advice))
+}
+
+fn disk(status: &Status, facts: &Facts) -> Option<Finding> {
+    let free = status.cache.free_bytes;
+    (free < facts.min_free).then(|| {
+        let (free, least) = (format_size(free, BINARY), format_size(facts.min_free, BINARY));
+        let sentence = format!(
+            "Disk is nearly full: {free} are free and {least} are to stay so, new files may not be kept."
+        );
+        degraded(
+            sentence,
+            "Make room on the disk of data_dir, or lower cache.min_free.",
+        )
+    })
+}
+
+/// Signatures that were refused in the last day and since the generation in use
+/// came.
+fn signatures(status: &Status) -> Vec<Finding> {
+    let in_use = |refused: &Refused| {
+        let folders = status.index.suites.iter();
+        let folder = refused.url.rsplit_once('/').map(|(folder, _)| folder);
+        let mut of = folders.filter(|suite| suite.folder.strip_suffix('/') == folder);
+        of.next()
+    };
+    let mut refusals: Vec<_> = status.index.refusals.iter().collect();
+    refusals.retain(|refused| {
+        let since = in_use(refused).and_then(|suite| suite.taken_up_at);
+        refused.kind == Kind::Signature
+            && status.at.saturating_sub(refused.last_at) < DAY
+            && since.is_none_or(|since| since < refused.last_at)
+    });
+    refusals.sort_by(|one, other| (&one.url, &one.origin).cmp(&(&other.url, &other.origin)));
+    let find = |refused: &Refused| {
+        let when = at(refused.last_at, status.at);
+        let (what, reason) = (&refused.url, refused.reason.trim_end_matches('.'));
+        let advice =
+            "Check where it comes from; if it is right, add its archive's key to index.keyrings.";
+        match in_use(refused) {
+            Some(_) => degraded(
+                format!(
+                    "Signature of {what} refused at {when}, the generation before stays in use: {reason}."
+                ),
+                advice,
+            ),
+            None => Finding {
+                state: HealthState::Failing,
+                sentence: format!("Signature of {what} refused at {when}: {reason}."),
+                advice: advice.to_owned(),
+            },
+        }
+    };
+    refusals.into_iter().map(find).collect()
+}
+
+/// Origins that fail and were asked in the last day.
+fn outages(facts: &Facts, now: Millis) -> Vec<Finding> {
+    let mut outages: Vec<_> = facts.outages.iter().collect();
+    outages.retain(|outage| now.saturating_sub(outage.failing.not_before) < DAY);
+    outages.sort_by_key(|outage| (outage.failing.failing_since, &outage.failing.origin));
+    let find = |outage: &Outage| {
+        let Failing {
+            origin, last_error, ..
+        } = &outage.failing;
+        let since = at(outage.failing.failing_since, now);
+        let meanwhile = if outage.has_stand_in {
+            "asking its stand-ins"
+        } else {
+            "serving stored copies"
+        };
+        // Most errors begin with who failed.
+        let why = match last_error.strip_prefix(origin.as_str()) {
+            Some(why) => format!("it{why}"),
+            None => last_error.clone(),
+        };
+        degraded(
+            format!("Mirror {origin} unreachable since {since}, {meanwhile} ({why})."),
+            "Check this machine's network; if the mirror stays away, name another one in upstreams of a [[mirror]].",
+        )
+    };
+    outages.into_iter().map(find).collect()
+}
+
+fn stuck(suites: &[&SuiteStatus], now: Millis) -> Vec<Finding> {
+    let find = |suite: &&SuiteStatus| {
+        let since = suite.stuck_since?;
+        (now.saturating_sub(since) > STUCK).then(|| {
+            let (name, since) = (name(suite), at(since, now));
+            let why = suite.last_error.as_deref();
+            let why = why.map_or_else(String::new, |why| format!(" ({why})"));
+            degraded(
+                format!("A newer generation of {name} can't be taken up since {since}, the one before stays in use{why}."),
+                "Wait for its mirror to get complete; if it does not, name another one in upstreams of a [[mirror]].",
+            )
+        })
+    };
+    suites.iter().filter_map(find).collect()
+}
+
+fn expired(suites: &[&SuiteStatus], now: Millis) -> Vec<Finding> {
+    let find = |suite: &&SuiteStatus| {
+        let until = suite.valid_until.filter(|until| *until < now)?;
+        let (name, since) = (name(suite), at(until, now));
+        Some(degraded(
+            format!("InRelease of {name} past Valid-Until since {since}, apt may refuse it."),
+            "Look for a mirror that is kept up to date; for an archive that ended, set Acquire::Check-Valid-Until \"false\" in apt's configuration.",
+        ))
+    };
+    suites.iter().filter_map(find).collect()
+}
+
+fn older(suites: &[&SuiteStatus], now: Millis) -> Vec<Finding> {
+    let find = |suite: &&SuiteStatus| {
+        let (name, since) = (name(suite), at(suite.older_since?, now));
+        Some(degraded(
+            format!(
+                "The mirror of {name} has sent an older Release than the one in use since {since}."
+            ),
+            "Wait for it to catch up; if it does not, name another one in upstreams of a [[mirror]].",
+        ))
+    };
+    suites.iter().filter_map(find).collect()
+}
+
+fn lonely(status: &Status, facts: &Facts) -> Option<Finding> {
+    let dht = &status.dht;
+    let is_alone = !dht.address.is_empty() && dht.nodes == 0 && facts.has_bootstrap;
+    (is_alone && status.uptime_seconds > JOINING).then(|| {
+        degraded(
+            "No other node answers, files come from mirrors alone.".to_owned(),
+            "Check that UDP gets out of this network, and that dht.bootstrap names nodes that run.",
+        )
+    })
+}
+
+fn unreachable(status: &Status) -> Option<Finding> {
+    let address = status.peer_face.addresses.first()?;
+    (status.dht.reachable == Some(false)).then(|| {
+        degraded(
+            format!(
+                "Port {} seems unreachable from outside, other nodes get nothing from this one.",
+                address.port()
+            ),
+            "Forward this port of the router, TCP and UDP, to this machine (peer.listen, dht.listen), or set peer.enabled = false.",
+        )
+    })
+}
+
+/// A suite as people call it, and where it is.
+fn name(suite: &SuiteStatus) -> String {
+    let folder = &suite.folder;
+    match suite.suite.as_ref().or(suite.codename.as_ref()) {
+        Some(name) => format!("{name} ({folder})"),
+        None => folder.clone(),
+    }
+}
+
+/// A span of time without its sign, in the units that matter.
+fn span(time: Millis) -> String {
+    let minutes = (time.unsigned_abs() / 1000 + 30) / 60;
+    let rounded = if minutes > 48 * 60 {
+        minutes / 60 * 60
+    } else {
+        minutes
+    };
+    humantime::format_duration(std::time::Duration::from_secs(60 * rounded)).to_string()
+}
+
+/// The end of the year 9999, after which HTTP has no dates.
+const LAST: Millis = 253_402_300_799_000;
+
+/// A point in time: `14:02 UTC` today, else `21 Nov 2026, 14:02 UTC`.
+fn at(time: Millis, now: Millis) -> String {
+    let date = httpdate::fmt_http_date(to_http_time(time.clamp(0, LAST)));
+    // Such as `Sun, 06 Nov 1994 08:49:37 GMT`.
+    let part = |range| date.get(range).unwrap_or_default();
+    let hour = part(17..22);
+    if time.div_euclid(DAY) == now.div_euclid(DAY) {
+        format!("{hour} UTC")
+    } else {
+        format!("{}, {hour} UTC", part(5..16))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,293 @@
+#![allow(clippy::unwrap_used)]
+use proptest::prelude::*;
+use proptest::sample::{Index, subsequence};
+
+use super::*;
+
+/// Mon, 23 Nov 2026 14:02:00 GMT.
+const NOW: Millis = 1_795_442_520_000;
+const FOLDER: &str = "http://o/debian/dists/stable/";
+
+/// A node that is well, with one suite in use.
+fn well() -> (Status, Facts) {
+    let suite = SuiteStatus {
+        folder: FOLDER.to_owned(),
+        suite: Some("stable".to_owned()),
+        date: Some(NOW - DAY),
+        valid_until: Some(NOW + DAY),
+        taken_up_at: Some(NOW - HOUR),
+        ..SuiteStatus::default()
+    };
+    let mut status = Status {
+        at: NOW,
+        uptime_seconds: 3600,
+        ..Status::default()
+    };
+    status.index.suites.push(suite);
+    status.cache.free_bytes = 10 << 30;
+    status.peer_face.addresses = vec!["[::]:9977".parse().unwrap()];
+    status.dht.address = "[::]:9977".to_owned();
+    status.dht.nodes = 20;
+    status.dht.reachable = Some(true);
+    let facts = Facts {
+        clock_ahead: Some(2000),
+        min_free: 1 << 30,
+        has_bootstrap: true,
+        outages: Vec::new(),
+    };
+    (status, facts)
+}
+
+/// The only finding.
+#[track_caller]
+fn only((status, facts): (Status, Facts)) -> (HealthState, String) {
+    let health = diagnose(&status, &facts);
+    let [finding] = &health.findings[..] else {
+        panic!("{health:?}");
+    };
+    assert_eq!(health.state, finding.state);
+    assert!(finding.sentence.ends_with('.') && finding.advice.ends_with('.'));
+    (finding.state, finding.sentence.clone())
+}
+
+fn is_well((status, facts): (Status, Facts)) -> bool {
+    diagnose(&status, &facts) == Health::default()
+}
+
+fn suite(change: impl FnOnce(&mut SuiteStatus)) -> (Status, Facts) {
+    let (mut status, facts) = well();
+    change(&mut status.index.suites[0]);
+    (status, facts)
+}
+
+fn outage(origin: &str, since: Millis) -> Outage {
+    Outage {
+        failing: Failing {
+            origin: origin.to_owned(),
+            failures: 3,
+            not_before: NOW + 4000,
+            last_error: format!("{origin} can't be reached: Connection refused"),
+            failing_since: since,
+        },
+        has_stand_in: false,
+    }
+}
+
+fn refused(url: &str, last_at: Millis) -> Refused {
+    Refused {
+        kind: Kind::Signature,
+        url: url.to_owned(),
+        origin: "http://o".to_owned(),
+        reason: "its signature is bad".to_owned(),
+        times: 1,
+        last_at,
+    }
+}
+
+#[test]
+fn a_node_that_is_well_has_no_findings() {
+    assert!(is_well(well()));
+    assert!(is_well((Status::default(), Facts::default())));
+}
+
+#[test]
+fn a_mirror_that_fails() {
+    let (status, mut facts) = well();
+    facts.outages.push(outage("http://o", NOW - HOUR));
+    let text = "Mirror http://o unreachable since 13:02 UTC, serving stored copies \
+                (it can't be reached: Connection refused).";
+    let case = (status, facts);
+    assert_eq!(only(case.clone()), (HealthState::Degraded, text.to_owned()));
+
+    let (status, mut facts) = case;
+    facts.outages[0].has_stand_in = true;
+    facts.outages[0].failing.failing_since = NOW - 15 * HOUR;
+    let (_, text) = only((status.clone(), facts.clone()));
+    assert!(
+        text.contains("since 22 Nov 2026, 23:02 UTC, asking its stand-ins"),
+        "{text}"
+    );
+    // Nobody asked it for a day.
+    facts.outages[0].failing.not_before = NOW - DAY;
+    assert!(is_well((status, facts)));
+}
+
+#[test]
+fn of_many_mirrors_ten_are_named() {
+    let (status, mut facts) = well();
+    facts.outages = (0..13)
+        .map(|number| outage(&format!("http://{number}"), NOW - number))
+        .collect();
+    let health = diagnose(&status, &facts);
+    assert_eq!(health.findings.len(), 11);
+    assert!(health.findings[0].sentence.contains("http://12 "));
+    assert_eq!(
+        health.findings[10].sentence,
+        "3 more mirrors are unreachable."
+    );
+}
+
+#[test]
+fn a_clock_that_is_wrong() {
+    for (ahead, state, by) in [
+        (HOUR, HealthState::Degraded, "1h ahead of"),
+        (-7 * MINUTE, HealthState::Degraded, "7m behind"),
+        (-(40 * DAY + MINUTE), HealthState::Failing, "behind"),
+        (Millis::MIN, HealthState::Failing, "behind"),
+    ] {
+        let (status, mut facts) = well();
+        facts.clock_ahead = Some(ahead);
+        let (found, text) = only((status, facts));
+        assert_eq!(found, state);
+        assert!(text.starts_with("Clock is wrong: it is "), "{text}");
+        assert!(text.contains(by), "{text}");
+    }
+    let (status, mut facts) = well();
+    facts.clock_ahead = Some(-5 * MINUTE);
+    assert!(is_well((status, facts)));
+}
+
+#[test]
+fn a_release_of_the_future() {
+    assert!(is_well(suite(|suite| suite.date = Some(NOW + HOUR))));
+    let (state, text) = only(suite(|suite| suite.date = Some(NOW + 2 * HOUR)));
+    assert_eq!(state, HealthState::Degraded);
+    assert!(
+        text.starts_with("Clock is wrong") && text.contains("16:02 UTC"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_release_past_valid_until() {
+    assert!(is_well(suite(|suite| suite.valid_until = Some(NOW))));
+    let (state, text) = only(suite(|suite| suite.valid_until = Some(NOW - MINUTE)));
+    assert_eq!(state, HealthState::Degraded);
+    let start =
+        "InRelease of stable (http://o/debian/dists/stable/) past Valid-Until since 14:01 UTC";
+    assert!(text.starts_with(start), "{text}");
+    // A date that no calendar has is none that anything breaks on.
+    only(suite(|suite| suite.valid_until = Some(Millis::MIN)));
+}
+
+#[test]
+fn a_signature_that_is_refused() {
+    let case = |url: &str, at| {
+        let (mut status, facts) = well();
+        status.index.refusals.push(refused(url, at));
+        (status, facts)
+    };
+    let of_suite = format!("{FOLDER}InRelease");
+    let (state, text) = only(case(&of_suite, NOW - MINUTE));
+    assert_eq!(state, HealthState::Degraded);
+    assert!(
+        text.contains("refused at 14:01 UTC, the generation before stays"),
+        "{text}"
+    );
+    // A generation came into use since.
+    assert!(is_well(case(&of_suite, NOW - HOUR)));
+    // Of what was refused there is nothing in use, although its parent is a suite.
+    let other = format!("{FOLDER}updates/InRelease");
+    let (state, _) = only(case(&other, NOW - 2 * HOUR));
+    assert_eq!(state, HealthState::Failing);
+    assert!(is_well(case(&other, NOW - DAY)));
+    let (mut status, facts) = case(&other, NOW);
+    status.index.refusals[0].kind = Kind::Mismatch;
+    assert!(is_well((status, facts)));
+}
+
+#[test]
+fn a_generation_that_can_not_be_taken_up() {
+    assert!(is_well(
+        suite(|suite| suite.stuck_since = Some(NOW - STUCK))
+    ));
+    let (_, text) = only(suite(|suite| {
+        suite.stuck_since = Some(NOW - HOUR);
+        suite.last_error = Some("main/Packages: it is not there".to_owned());
+    }));
+    assert!(
+        text.contains("since 13:02 UTC") && text.contains("it is not there"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_mirror_that_lags_behind() {
+    let (_, text) = only(suite(|suite| suite.older_since = Some(NOW - HOUR)));
+    assert!(
+        text.contains("older Release") && text.contains("13:02 UTC"),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_disk_that_is_nearly_full() {
+    let (mut status, facts) = well();
+    status.cache.free_bytes = facts.min_free;
+    assert!(is_well((status.clone(), facts.clone())));
+    status.cache.free_bytes = 512 << 20;
+    let (_, text) = only((status, facts));
+    assert!(text.contains("512 MiB are free and 1 GiB"), "{text}");
+}
+
+#[test]
+fn nobody_answers() {
+    let (mut status, mut facts) = well();
+    status.dht.nodes = 0;
+    let (_, text) = only((status.clone(), facts.clone()));
+    assert!(text.starts_with("No other node answers"), "{text}");
+    status.uptime_seconds = JOINING;
+    assert!(is_well((status.clone(), facts.clone())));
+    status.uptime_seconds = 3600;
+    facts.has_bootstrap = false;
+    assert!(is_well((status.clone(), facts.clone())));
+    facts.has_bootstrap = true;
+    status.dht.address = String::new();
+    assert!(is_well((status, facts)));
+}
+
+#[test]
+fn a_port_that_nobody_reaches() {
+    let (mut status, facts) = well();
+    status.dht.reachable = Some(false);
+    let (_, text) = only((status.clone(), facts.clone()));
+    assert!(
+        text.starts_with("Port 9977 seems unreachable from outside"),
+        "{text}"
+    );
+    status.peer_face.addresses.clear();
+    assert!(is_well((status.clone(), facts.clone())));
+    let (mut status, _) = well();
+    status.dht.reachable = None;
+    assert!(is_well((status, facts)));
+}
+
+proptest! {
+    #[test]
+    fn the_gravest_comes_first_whatever_the_order_of_the_facts(
+        ahead in -3 * DAY..3 * DAY,
+        free in 0..2_u64 << 30,
+        refusals in subsequence(vec!["a", "b", "c", "d", "e", "f", "g", "h", "i", "j", "k", "l"], 0..=12),
+        outages in 0..14_i64,
+        turn in any::<Index>(),
+        reachable in any::<Option<bool>>(),
+    ) {
+        let (mut status, mut facts) = well();
+        facts.clock_ahead = Some(ahead);
+        status.cache.free_bytes = free;
+        status.dht.reachable = reachable;
+        let parts = refusals.iter().map(|name| refused(&format!("http://{name}/InRelease"), NOW));
+        status.index.refusals = parts.collect();
+        status.index.refusals.push(refused(&format!("{FOLDER}InRelease"), NOW));
+        facts.outages = (0..outages).map(|number| outage(&format!("http://{number}"), NOW - number / 3)).collect();
+        let health = diagnose(&status, &facts);
+        let states: Vec<_> = health.findings.iter().map(|finding| finding.state).collect();
+        prop_assert!(states.is_sorted_by(|one, other| one >= other));
+        prop_assert_eq!(health.state, states.first().copied().unwrap_or_default());
+        prop_assert!(states.iter().all(|state| *state > HealthState::Healthy));
+        let refusals = status.index.refusals.len();
+        status.index.refusals.rotate_left(turn.index(refusals));
+        facts.outages.reverse();
+        prop_assert_eq!(diagnose(&status, &facts), health);
+    }
+}
