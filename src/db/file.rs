@@ -97,7 +97,8 @@ impl Db {
     }
 
     /// What the status tells of bodies, with up to `limit` of the largest and
-    /// of the latest. Takes as long with many as with few: their sum is in no
+    /// of the latest; an index goes by the path that its Release gives it, for
+    /// its address is a hash. Takes as long with many as with few: their sum is in no
     /// index, so the store's account of bytes has to tell it.
     ///
     /// # Errors
@@ -112,7 +113,12 @@ impl Db {
         let largest = sqlx::query_as!(
             StatusRow,
             r#"SELECT sha256, size, added_at, last_use,
-                      (SELECT url FROM url WHERE file_id = file.id ORDER BY id LIMIT 1) AS "url: String"
+                      coalesce(
+                          (SELECT folder || index_file.path FROM index_file
+                           JOIN release ON release.id = index_file.release_id
+                           JOIN suite ON suite.id = release.suite_id
+                           WHERE index_file.hash = sha256 LIMIT 1),
+                          (SELECT url FROM url WHERE file_id = file.id ORDER BY id LIMIT 1)) AS "url: String"
                FROM file ORDER BY size DESC LIMIT ?"#,
             limit
         )
@@ -122,7 +128,12 @@ impl Db {
         let latest = sqlx::query_as!(
             StatusRow,
             r#"SELECT sha256, size, added_at, last_use,
-                      (SELECT url FROM url WHERE file_id = file.id ORDER BY id LIMIT 1) AS "url: String"
+                      coalesce(
+                          (SELECT folder || index_file.path FROM index_file
+                           JOIN release ON release.id = index_file.release_id
+                           JOIN suite ON suite.id = release.suite_id
+                           WHERE index_file.hash = sha256 LIMIT 1),
+                          (SELECT url FROM url WHERE file_id = file.id ORDER BY id LIMIT 1)) AS "url: String"
                FROM file ORDER BY id DESC LIMIT ?"#,
             limit
         )

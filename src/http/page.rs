@@ -15,7 +15,7 @@ mod text;
 use askama::Template;
 use axum::http::uri::Authority;
 
-pub use self::assets::{Asset, ICON, SCRIPT, STYLE};
+pub use self::assets::{ICON, SCRIPT, STYLE};
 use self::bars::Bar;
 use self::buckets::Side;
 use self::chart::Plot;
@@ -32,6 +32,9 @@ use crate::swarm::score::Properties;
 /// Rows of a list that are shown at once; the others unfold.
 const ROWS: usize = 25;
 
+/// Those that unfold; what is beyond stands in the JSON.
+const MORE: usize = 475;
+
 /// The node's address where a request does not name a usable one.
 const FALLBACK: &str = "localhost:3142";
 
@@ -45,6 +48,8 @@ pub struct Page<'a> {
     days: Plot,
     hues: Hues<'a>,
     sides: Vec<Side>,
+    /// Bytes a second of the fastest peer.
+    fastest: u64,
 }
 
 impl<'a> Page<'a> {
@@ -58,6 +63,12 @@ impl<'a> Page<'a> {
             days: Plot::days(&status.history.days),
             hues: Hues::of(&status.downloads),
             sides: buckets::sides(&status.dht.buckets),
+            fastest: status
+                .peers
+                .iter()
+                .map(|peer| peer.bytes_per_second)
+                .max()
+                .unwrap_or(0),
         }
     }
 }
@@ -72,17 +83,11 @@ fn usable(host: &str) -> bool {
 /// Headline.
 impl Page<'_> {
     fn headline(&self) -> &str {
-        let findings = &self.status.health.findings;
-        findings
-            .first()
-            .map_or("Every mirror that was asked lately answers.", |finding| {
-                finding.sentence.as_str()
-            })
-    }
-
-    fn advice(&self) -> Option<&str> {
-        let finding = self.status.health.findings.first()?;
-        Some(finding.advice.as_str()).filter(|advice| !advice.is_empty())
+        match self.status.health.findings.first() {
+            Some(finding) => &finding.sentence,
+            None if self.is_unused() => "Nobody has asked for a file yet.",
+            None => "Every mirror that was asked lately answers.",
+        }
     }
 
     /// The host without its port.
@@ -112,6 +117,10 @@ impl Page<'_> {
             HealthState::Degraded => "degraded",
             HealthState::Failing => "failing",
         }
+    }
+
+    const fn plural(number: u64, one: &'static str, many: &'static str) -> &'static str {
+        if number == 1 { one } else { many }
     }
 
     /// Whether nobody has asked for a file yet.
@@ -243,13 +252,12 @@ impl Page<'_> {
 impl Page<'_> {
     /// What each of the five properties counts for the score.
     fn factors(&self, peer: &Peer) -> [f64; 5] {
-        let fastest = self.status.peers.iter().map(|peer| peer.bytes_per_second);
         #[allow(clippy::cast_possible_truncation)]
         let lag = (peer.lag_seconds * 1000.0).round() as Millis;
         let properties = Properties {
             hash_errors: peer.hash_errors_24h,
             speed: Some(peer.bytes_per_second).filter(|speed| *speed > 0),
-            fastest: fastest.max().unwrap_or(0),
+            fastest: self.fastest,
             lag: Some(lag).filter(|lag| *lag > 0),
             pending: u32::try_from(peer.pending).unwrap_or(u32::MAX),
             connected: peer.connected,

@@ -1,5 +1,7 @@
 //! Pages of the node itself: for people, scripts and monitors.
 
+use std::future::ready;
+
 use askama::Template;
 use axum::Router;
 use axum::extract::State;
@@ -8,7 +10,7 @@ use axum::middleware::map_response;
 use axum::response::{Html, IntoResponse, Json, Response};
 use axum::routing::get;
 
-use super::page::{Asset, ICON, Page, SCRIPT, STYLE};
+use super::page::{ICON, Page, SCRIPT, STYLE};
 use super::status::{Status, StatusSource};
 use crate::db::DbError;
 
@@ -24,15 +26,20 @@ pub fn router(source: StatusSource) -> Router {
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthz))
         .route("/favicon.ico", get(StatusCode::NOT_FOUND))
-        .route("/status.css", get(|asked| answer(&STYLE, asked)))
-        .route("/status.js", get(|asked| answer(&SCRIPT, asked)))
-        .route("/icon.svg", get(|asked| answer(&ICON, asked)))
+        .route(
+            "/status.css",
+            get(|asked: HeaderMap| ready(STYLE.answer(&asked))),
+        )
+        .route(
+            "/status.js",
+            get(|asked: HeaderMap| ready(SCRIPT.answer(&asked))),
+        )
+        .route(
+            "/icon.svg",
+            get(|asked: HeaderMap| ready(ICON.answer(&asked))),
+        )
         .layer(map_response(unsniffed))
         .with_state(source)
-}
-
-async fn answer(asset: &'static Asset, asked: HeaderMap) -> Response {
-    asset.answer(&asked)
 }
 
 /// What a file is, only its Content-Type says.

@@ -413,9 +413,10 @@ impl FetchFile {
         }
     }
 
-    /// An origin does not answer. It is spared for a while where that helps:
-    /// where there is a stored copy or another origin. (Any host that a client
-    /// mistypes is an origin, too.)
+    /// An origin does not answer. It is spared for a while where that helps,
+    /// and people are told: where there is a stored copy or another origin, or
+    /// indexes of its archive are here. (Any host that a client mistypes is an
+    /// origin, too.)
     async fn outage(
         &self,
         errand: &Errand<'_>,
@@ -423,7 +424,16 @@ impl FetchFile {
         error: &str,
         status: u16,
     ) -> Refusal {
-        if errand.stored.is_some() || self.core.mirrors.origins(errand.url).len() > 1 {
+        let is_known = || {
+            !self
+                .core
+                .truth
+                .book
+                .speakers_of(errand.url.key())
+                .is_empty()
+        };
+        if errand.stored.is_some() || self.core.mirrors.origins(errand.url).len() > 1 || is_known()
+        {
             let row = self
                 .core
                 .health

@@ -36,6 +36,7 @@ mod nginx;
 mod node;
 mod options;
 mod paced;
+mod page;
 mod steady;
 mod table;
 mod usage;
@@ -84,6 +85,7 @@ impl Bench {
             Work::IndexNext => vec![index::measure_next(self, Form::Whole)],
             Work::IndexNextPdiff => vec![index::measure_next(self, Form::Patch)],
             Work::Lookup => lookup::measure(self),
+            Work::Page => page::measure(self),
         }
     }
 

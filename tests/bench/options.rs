@@ -18,12 +18,13 @@ pub enum Work {
     IndexNext,
     IndexNextPdiff,
     Lookup,
+    Page,
 }
 
 impl Work {
-    /// In the order they run: memory is what is left after all that the same node did before. Those of indexes have
-    /// nodes of their own.
-    const ALL: [Self; 13] = [
+    /// In the order they run: memory is what is left after all that the same node did before. Those of indexes and
+    /// the page have nodes of their own.
+    const ALL: [Self; 14] = [
         Self::Small1,
         Self::Small32,
         Self::Small32Pipelined,
@@ -37,6 +38,7 @@ impl Work {
         Self::IndexNext,
         Self::IndexNextPdiff,
         Self::Lookup,
+        Self::Page,
     ];
 
     /// What `--only` calls it: by any of the rows that it gives.
@@ -55,6 +57,7 @@ impl Work {
             Self::IndexNext => &["index-next"],
             Self::IndexNextPdiff => &["index-next-pdiff"],
             Self::Lookup => &["lookup-hot", "lookup-cold"],
+            Self::Page => &["page", "page-json"],
         }
     }
 

@@ -40,7 +40,7 @@ fn client(stage: &Stage, way: Way) -> Apt {
             apt
         }
         Prefix => {
-            let url = stage.node.url() + &stage.origin.prefixed(&stage.at);
+            let url = format!("{}{}", stage.node.url(), stage.origin.prefixed(&stage.at));
             let lines = stage.suite.source_lines(&url);
             Apt::new(&Key::good().file(), &lines, None)
         }

@@ -45,6 +45,32 @@ fn a_mirror_that_is_away_is_told_of_until_it_answers_again() {
 }
 
 #[test]
+fn a_mirror_that_is_away_when_new_packages_are_wanted_is_told_of() {
+    let mut suite = Suite::new();
+    suite.package("wanted", "1.0", &noise(1, 50_000));
+    let stage = Stage::new(suite);
+    stage.client().update().expect();
+    stage.until_current();
+    stage.origin.close();
+    let wanted = stage.url(&stage.suite.pool_path("wanted"));
+    stage.node.get(&wanted).expect_status(502);
+    let mirror = format!(
+        "degraded: Mirror {} unreachable since ",
+        stage.origin.url("")
+    );
+    until_found(&stage.node, &mirror, &["Connection refused"]);
+}
+
+#[test]
+fn a_host_that_nobody_knows_is_no_mirror_that_fails() {
+    let stage = Stage::new(Suite::new());
+    stage.origin.close();
+    let mistyped = stage.url("pool/main/x/x/x_1_all.deb");
+    stage.node.get(&mistyped).expect_status(502);
+    assert_eq!(stage.node.findings(), Vec::<String>::new());
+}
+
+#[test]
 fn a_mirror_with_a_stand_in_is_told_of() {
     let (node, first, _second, body) = two_origins();
     first.behave_all(Manner::status(503));

@@ -12,6 +12,7 @@
 
 mod announce;
 mod broken;
+mod browser;
 mod commands;
 mod configuration;
 mod connections;

@@ -120,7 +120,7 @@ fn refused_line(size: &str, file: &str) {
     let apt = stage.client();
     apt.update().expect();
     let line = format!(" {} {size} {file}\n", "ab".repeat(32));
-    let files = stage.suite.publish_as(|release| release + &line);
+    let files = stage.suite.publish_as(|release| format!("{release}{line}"));
     stage.show(&files);
     apt.update().expect();
     apt.generation(1);

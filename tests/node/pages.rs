@@ -55,6 +55,6 @@ fn the_line_for_apt_names_the_node_as_its_reader_does() {
     let node = Node::start();
     let asked = Request::get("/").header("Host", "cache.lan:3142");
     let page = node.ask(&asked).expect_status(200).text();
-    assert!(page.contains("Acquire::http::Proxy &#34;http://cache.lan:3142&#34;;"));
+    assert!(page.contains("Acquire::http::Proxy \"http://cache.lan:3142\";"));
     assert!(page.contains("<title>Apt-cacher: aptmesh at cache.lan</title>"));
 }

@@ -103,10 +103,13 @@ impl Text {
             age(status.uptime_seconds)
         ));
         for finding in &status.health.findings {
-            let sentence = short(&finding.sentence, usize::MAX);
-            let advice = short(&finding.advice, usize::MAX);
-            self.lines.push(format!("  ! {sentence}"));
-            self.lines.push(format!("    {advice}"));
+            self.lines
+                .push(format!("  ! {}", short(&finding.sentence, usize::MAX)));
+            for text in [&finding.reason, &finding.advice] {
+                if !text.is_empty() {
+                    self.lines.push(format!("    {}", short(text, usize::MAX)));
+                }
+            }
         }
     }
 

@@ -10,7 +10,7 @@ use crate::http::status::shape::Split;
 #[derive(Template)]
 #[template(
     ext = "html",
-    source = r#"<svg class="bar" aria-hidden="true"><rect class="track" width="100%" height="100%"/>{% for part in parts %}<rect class="{{ part.class }}"{% if part.class == "mirrors" %} fill="url(#mirror-stripes)"{% endif %} x="{{ part.x }}%" width="{{ part.width }}%" height="100%"/>{% endfor %}</svg>"#
+    source = r#"<svg class="bar" aria-hidden="true">{% for part in parts %}<rect class="{{ part.class }}"{% if part.class == "mirrors" %} fill="url(#mirror-stripes)"{% endif %}{% if part.x > 0.0 %} x="{{ part.x }}%"{% endif %} width="{{ part.width }}%" height="100%"/>{% endfor %}</svg>"#
 )]
 pub struct Bar {
     parts: Vec<Part>,

@@ -13,6 +13,9 @@ const MOST_CELLS: u64 = 1500;
 /// Up to so many cells carry letters.
 const LETTERED: usize = 288;
 
+/// Up to so many say more of themselves under a pointing device.
+const TITLED: u64 = 640;
+
 /// Free space between cells in pixels.
 const GAP: u64 = 2;
 
@@ -140,7 +143,12 @@ impl<'a> PieceMap<'a> {
             let mine = known.range(first..first.saturating_add(group));
             let mine: Vec<_> = mine.map(|(_, known)| known).collect();
             let of = group.min(pieces - first);
-            cell(first, of, &mine, hues).at(at % columns * side, at / columns * side)
+            let mut cell = cell(first, of, &mine, hues);
+            (cell.x, cell.y) = (at % columns * side, at / columns * side);
+            if count > TITLED && cell.wrong.is_empty() {
+                cell.title.clear();
+            }
+            cell
         });
         let verified = known.values().filter_map(|known| known.best);
         let verified = verified.filter(|piece| piece.state == PieceState::Verified);
@@ -271,13 +279,6 @@ fn legend<'a>(pieces: &'a [Piece], hues: &Hues<'a>) -> Vec<Sender<'a>> {
     let mut legend: Vec<_> = senders.into_values().collect();
     legend.sort_by_key(|sender| std::cmp::Reverse(sender.here + sender.running));
     legend
-}
-
-impl Cell<'_> {
-    fn at(mut self, x: u64, y: u64) -> Self {
-        (self.x, self.y) = (x, y);
-        self
-    }
 }
 
 #[cfg(test)]

@@ -90,7 +90,15 @@ fn degraded(sentence: String, advice: &str) -> Finding {
     Finding {
         state: HealthState::Degraded,
         sentence,
+        reason: String::new(),
         advice: advice.to_owned(),
+    }
+}
+
+fn because(reason: &str, finding: Finding) -> Finding {
+    Finding {
+        reason: reason.trim_end_matches('.').to_owned(),
+        ..finding
     }
 }
 
@@ -103,6 +111,7 @@ fn told(mut findings: Vec<Finding>, what: &str) -> Vec<Finding> {
         findings.push(Finding {
             state,
             sentence: format!("{} more {what}.", more.len()),
+            reason: String::new(),
             advice: "Ask for /api/status, which lists all of them.".to_owned(),
         });
     }
@@ -163,22 +172,18 @@ fn signatures(status: &Status) -> Vec<Finding> {
     refusals.sort_by(|one, other| (&one.url, &one.origin).cmp(&(&other.url, &other.origin)));
     let find = |refused: &Refused| {
         let when = at(refused.last_at, status.at);
-        let (what, reason) = (&refused.url, refused.reason.trim_end_matches('.'));
-        let advice =
-            "Check where it comes from; if it is right, add its archive's key to index.keyrings.";
-        match in_use(refused) {
-            Some(_) => degraded(
-                format!(
-                    "Signature of {what} refused at {when}, the generation before stays in use: {reason}."
-                ),
-                advice,
-            ),
-            None => Finding {
-                state: HealthState::Failing,
-                sentence: format!("Signature of {what} refused at {when}: {reason}."),
-                advice: advice.to_owned(),
-            },
-        }
+        let (what, mut state) = (&refused.url, HealthState::Degraded);
+        let meanwhile = if in_use(refused).is_some() {
+            ", the generation before stays in use"
+        } else {
+            state = HealthState::Failing;
+            ""
+        };
+        let finding = degraded(
+            format!("Signature of {what} refused at {when}{meanwhile}."),
+            "Check where it comes from; if it is right, add its archive's key to index.keyrings.",
+        );
+        because(&refused.reason, Finding { state, ..finding })
     };
     refusals.into_iter().map(find).collect()
 }
@@ -198,15 +203,11 @@ fn outages(facts: &Facts, now: Millis) -> Vec<Finding> {
         } else {
             "serving stored copies"
         };
-        // Most errors begin with who failed.
-        let why = match last_error.strip_prefix(origin.as_str()) {
-            Some(why) => format!("it{why}"),
-            None => last_error.clone(),
-        };
-        degraded(
-            format!("Mirror {origin} unreachable since {since}, {meanwhile} ({why})."),
+        let finding = degraded(
+            format!("Mirror {origin} unreachable since {since}, {meanwhile}."),
             "Check this machine's network; if the mirror stays away, name another one in upstreams of a [[mirror]].",
-        )
+        );
+        because(last_error, finding)
     };
     outages.into_iter().map(find).collect()
 }
@@ -216,12 +217,11 @@ fn stuck(suites: &[&SuiteStatus], now: Millis) -> Vec<Finding> {
         let since = suite.stuck_since?;
         (now.saturating_sub(since) > STUCK).then(|| {
             let (name, since) = (name(suite), at(since, now));
-            let why = suite.last_error.as_deref();
-            let why = why.map_or_else(String::new, |why| format!(" ({why})"));
-            degraded(
-                format!("A newer generation of {name} can't be taken up since {since}, the one before stays in use{why}."),
+            let finding = degraded(
+                format!("A newer generation of {name} can't be taken up since {since}, the one before stays in use."),
                 "Wait for its mirror to get complete; if it does not, name another one in upstreams of a [[mirror]].",
-            )
+            );
+            because(suite.last_error.as_deref().unwrap_or_default(), finding)
         })
     };
     suites.iter().filter_map(find).collect()

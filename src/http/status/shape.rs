@@ -93,6 +93,8 @@ pub struct Finding {
     pub state: HealthState,
     /// What happened, and to what: one sentence.
     pub sentence: String,
+    /// Why, in the words of who noticed; empty where the sentence says it.
+    pub reason: String,
     /// What to do: one sentence.
     pub advice: String,
 }

@@ -153,7 +153,7 @@ impl Answer {
                     body.len()
                 );
                 let part = body[start..end].to_vec();
-                Self::file(206, &(validators + &range), part, manner)
+                Self::file(206, &format!("{validators}{range}"), part, manner)
             }
         }
     }

@@ -9,6 +9,7 @@ mod answer;
 mod apt;
 mod archive;
 pub mod bencode;
+mod browser;
 mod client;
 mod config;
 mod files;
@@ -29,6 +30,7 @@ mod tls;
 
 pub use apt::Apt;
 pub use archive::Archive;
+pub use browser::{Browser, FAR, Theme};
 pub use client::{Client, Request, Response, is_cut};
 pub use config::{Config, Dht};
 pub use files::Files;

@@ -248,7 +248,7 @@ impl Node {
         serde_json::from_slice(&answer.body).unwrap()
     }
 
-    /// What the status says is wrong, as `state: sentence`, the gravest first.
+    /// What the status says is wrong, as `state: sentence reason`, the gravest first.
     #[track_caller]
     pub fn findings(&self) -> Vec<String> {
         let health = self.status()["health"].take();
@@ -261,8 +261,13 @@ impl Node {
         assert_eq!(health["state"], gravest, "{health}");
         let advised = |it: &serde_json::Value| !it["advice"].as_str().unwrap().is_empty();
         assert!(findings.iter().all(advised), "{health}");
-        let told =
-            |it: &serde_json::Value| format!("{}: {}", text(&it["state"]), text(&it["sentence"]));
+        let told = |it: &serde_json::Value| {
+            let [state, sentence, reason] =
+                ["state", "sentence", "reason"].map(|key| text(&it[key]));
+            format!("{state}: {sentence} {reason}")
+                .trim_end()
+                .to_owned()
+        };
         findings.iter().map(told).collect()
     }
 

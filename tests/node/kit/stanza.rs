@@ -29,13 +29,16 @@ pub fn binary((name, deb): (&str, &Deb)) -> String {
 pub fn sources(generation: u64, dsc: &[u8]) -> String {
     let fill = |seed: u64| source(&format!("fill{seed:02}"), "1.0", &noise(seed, 40));
     let fills: String = (0..30).map(fill).collect();
-    fills + &source("tick", &generation.to_string(), dsc)
+    format!("{fills}{}", source("tick", &generation.to_string(), dsc))
 }
 
 /// `Contents` of a generation.
 pub fn contents(generation: u64) -> String {
     let lines = (0..60).map(|file| format!("usr/share/f{file:02} misc/fill{file:02}\n"));
-    lines.collect::<String>() + &format!("usr/tick{generation} misc/tick\n")
+    format!(
+        "{}usr/tick{generation} misc/tick\n",
+        lines.collect::<String>()
+    )
 }
 
 /// A paragraph of `Sources`, with one file.

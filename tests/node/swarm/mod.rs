@@ -33,10 +33,10 @@ const SHARED: Duration = Duration::from_secs(45);
 const LOADED: Duration = Duration::from_millis(400);
 
 /// A node that joined a DHT and knows a suite with the files `file0`, `file1` and so on.
-struct Scene {
-    stage: Stage,
+pub struct Scene {
+    pub stage: Stage,
     /// Who has files, in the order in which they came.
-    seeders: Vec<Seeder>,
+    pub seeders: Vec<Seeder>,
     peers: Vec<Peer>,
     apt: Apt,
 }
@@ -44,7 +44,7 @@ struct Scene {
 impl Scene {
     /// With files of these sizes.
     #[track_caller]
-    fn new(sizes: &[usize]) -> Self {
+    pub fn new(sizes: &[usize]) -> Self {
         Self::with(sizes, |_| {})
     }
 
@@ -75,15 +75,15 @@ impl Scene {
         }
     }
 
-    fn node(&self) -> &Node {
+    pub fn node(&self) -> &Node {
         &self.stage.node
     }
 
-    fn file(&self, number: usize) -> &[u8] {
+    pub fn file(&self, number: usize) -> &[u8] {
         self.stage.suite.deb(&format!("file{number}"))
     }
 
-    fn url(&self, number: usize) -> String {
+    pub fn url(&self, number: usize) -> String {
         let package = format!("file{number}");
         self.stage.url(&self.stage.suite.pool_path(&package))
     }
@@ -95,23 +95,23 @@ impl Scene {
     }
 
     /// The mirror treats a file so.
-    fn mirror(&self, number: usize, manner: Manner) {
+    pub fn mirror(&self, number: usize, manner: Manner) {
         self.stage.origin.behave(&self.path(number), manner);
     }
 
     /// The mirror gives a file at [`PACE`].
-    fn slow_mirror(&self, number: usize) {
+    pub fn slow_mirror(&self, number: usize) {
         self.mirror(number, Manner::good().pace(PACE));
     }
 
     /// More seeders, without files.
-    fn add(&mut self, seedings: &[Seeding]) {
+    pub fn add(&mut self, seedings: &[Seeding]) {
         let seeders = seedings.iter().map(|seeding| Seeder::that(*seeding));
         self.seeders.extend(seeders);
     }
 
     /// All seeders have a file, and the DHT knows it.
-    fn seed(&self, number: usize) {
+    pub fn seed(&self, number: usize) {
         self.seed_by(number, &self.seeders);
     }
 
@@ -128,7 +128,7 @@ impl Scene {
     }
 
     /// All seeders have at most so many bytes a second to give.
-    fn limit(&self, bytes: u64) {
+    pub fn limit(&self, bytes: u64) {
         self.seeders.iter().for_each(|seeder| seeder.limit(bytes));
     }
 
@@ -140,7 +140,7 @@ impl Scene {
 
     /// A GET through the node that brings the right bytes.
     #[track_caller]
-    fn fetch(&self, number: usize) -> Response {
+    pub fn fetch(&self, number: usize) -> Response {
         self.get(number).expect(self.file(number))
     }
 
@@ -218,7 +218,7 @@ impl Scene {
 
     /// Waits until these seeders are blamed; fails where another one is.
     #[track_caller]
-    fn expect_blame(&self, liars: &[usize]) {
+    pub fn expect_blame(&self, liars: &[usize]) {
         until("the liars are blamed", || {
             liars.iter().all(|liar| self.errors(*liar) > 0)
         });

@@ -87,6 +87,7 @@ pub fn broken() -> Status {
     let finding = |state, sentence: &str, advice: &str| Finding {
         state,
         sentence: sentence.into(),
+        reason: "it is so".into(),
         advice: advice.into(),
     };
     let mut status = busy();

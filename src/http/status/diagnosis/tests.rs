@@ -50,6 +50,14 @@ fn only((status, facts): (Status, Facts)) -> (HealthState, String) {
     (finding.state, finding.sentence.clone())
 }
 
+/// Why, of the only finding.
+#[track_caller]
+fn why((status, facts): (Status, Facts)) -> String {
+    let mut health = diagnose(&status, &facts);
+    assert_eq!(health.findings.len(), 1);
+    health.findings.remove(0).reason
+}
+
 fn is_well((status, facts): (Status, Facts)) -> bool {
     diagnose(&status, &facts) == Health::default()
 }
@@ -94,9 +102,12 @@ fn a_node_that_is_well_has_no_findings() {
 fn a_mirror_that_fails() {
     let (status, mut facts) = well();
     facts.outages.push(outage("http://o", NOW - HOUR));
-    let text = "Mirror http://o unreachable since 13:02 UTC, serving stored copies \
-                (it can't be reached: Connection refused).";
+    let text = "Mirror http://o unreachable since 13:02 UTC, serving stored copies.";
     let case = (status, facts);
+    assert_eq!(
+        why(case.clone()),
+        "http://o can't be reached: Connection refused"
+    );
     assert_eq!(only(case.clone()), (HealthState::Degraded, text.to_owned()));
 
     let (status, mut facts) = case;
@@ -184,6 +195,7 @@ fn a_signature_that_is_refused() {
         text.contains("refused at 14:01 UTC, the generation before stays"),
         "{text}"
     );
+    assert_eq!(why(case(&of_suite, NOW - MINUTE)), "its signature is bad");
     // A generation came into use since.
     assert!(is_well(case(&of_suite, NOW - HOUR)));
     // Of what was refused there is nothing in use, although its parent is a suite.
@@ -201,14 +213,13 @@ fn a_generation_that_can_not_be_taken_up() {
     assert!(is_well(
         suite(|suite| suite.stuck_since = Some(NOW - STUCK))
     ));
-    let (_, text) = only(suite(|suite| {
+    let case = suite(|suite| {
         suite.stuck_since = Some(NOW - HOUR);
-        suite.last_error = Some("main/Packages: it is not there".to_owned());
-    }));
-    assert!(
-        text.contains("since 13:02 UTC") && text.contains("it is not there"),
-        "{text}"
-    );
+        suite.last_error = Some("main/Packages: it is not there.".to_owned());
+    });
+    let (_, text) = only(case.clone());
+    assert!(text.contains("since 13:02 UTC"), "{text}");
+    assert_eq!(why(case), "main/Packages: it is not there");
 }
 
 #[test]

@@ -87,20 +87,23 @@ impl Status {
 }
 
 fn findings() -> Vec<Finding> {
-    let finding = |state, sentence: &str, advice: &str| Finding {
+    let finding = |state, sentence: &str, reason: &str, advice: &str| Finding {
         state,
         sentence: sentence.to_owned(),
+        reason: reason.to_owned(),
         advice: advice.to_owned(),
     };
     vec![
         finding(
             HealthState::Failing,
             "The disk is full: nothing more is kept.",
+            "",
             "Make room, or lower cache.max_size.",
         ),
         finding(
             HealthState::Degraded,
             "Mirror mirror.example:8080 is unreachable since 05:00, stored copies are served.",
+            "Connection refused",
             "Look whether it is up; it is asked again by itself.",
         ),
     ]
