@@ -2,10 +2,6 @@
 //!
 //! File, environment and flags all become values of one type and are set through the one table in
 //! `keys`. So a key means the same wherever it is set, and all mistakes are found in one go.
-//!
-//! Keys whose parts are not in this build are *reserved*: known and checked, so that a file
-//! written for all of them is valid and its typos are found, but without effect.
-//! [`Config::reserved_in_use`] names those that someone set.
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
@@ -28,7 +24,7 @@ mod words;
 
 pub use self::{
     mistake::{Mistake, Mistakes, Origin},
-    sharing::{Advertise, Contact, Dht, Peer},
+    sharing::{Advertise, Contact, Dht, Lan, Peer},
     sources::Sources,
 };
 
@@ -52,9 +48,10 @@ pub struct Config {
     pub peer: Peer,
     /// How files are found at other nodes.
     pub dht: Dht,
+    /// Nodes on the same link.
+    pub lan: Lan,
     /// What is logged, and how.
     pub log: Log,
-    reserved: Vec<String>,
 }
 
 /// `[apt]`: the face that apt clients and browsers see.
@@ -171,13 +168,6 @@ impl Config {
         draft.finish()
     }
 
-    /// The keys someone set that are valid but have no effect in this build, such as
-    /// `lan.discover`; sorted, each once.
-    #[must_use]
-    pub fn reserved_in_use(&self) -> &[String] {
-        &self.reserved
-    }
-
     fn with_data_dir(data_dir: PathBuf) -> Self {
         Self {
             data_dir,
@@ -188,8 +178,8 @@ impl Config {
             index: Index::default(),
             peer: Peer::default(),
             dht: Dht::default(),
+            lan: Lan::default(),
             log: Log::default(),
-            reserved: Vec::new(),
         }
     }
 }

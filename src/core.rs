@@ -24,13 +24,15 @@ use crate::health::Health;
 use crate::meter::{Meters, hour_of};
 use crate::mirrors::Mirrors;
 use crate::store::budget::Budget;
+use crate::store::coming::Coming;
 use crate::store::disk::{Disk, Temp};
 use crate::store::expected::Expected;
 use crate::store::flight::{Flight, Flights, State};
 use crate::store::hot::{Entry, Hot, SMALL};
-use crate::store::share::Shares;
+use crate::store::share::{Fresh, Shares};
 use crate::store::spoilt::Spoilt;
 use crate::swarm::book::Book;
+use crate::swarm::neighbours::Neighbours;
 use crate::truth::lookup::Claim as Said;
 use crate::truth::{Judge, Truth};
 use crate::validators::Validators;
@@ -57,6 +59,10 @@ pub struct Core {
     pub hot: Hot,
     /// What other nodes may have, in memory.
     pub shares: Shares,
+    /// What they may have though no row says so yet.
+    pub fresh: Fresh,
+    /// What is on its way in, by its hash.
+    pub coming: Coming,
     /// The account of the store's bytes.
     pub budget: Arc<Budget>,
     /// Who waits for what.
@@ -90,6 +96,7 @@ pub struct Core {
     unsettled: Mutex<Vec<Claim>>,
     used: Mutex<Vec<Arc<Entry>>>,
     peers: Mutex<Book>,
+    neighbours: Mutex<Neighbours>,
     /// Held while a body comes to its place or leaves it, rows included: else
     /// an eviction could unlink what a download of the same bytes just placed.
     placing: tokio::sync::Mutex<()>,
@@ -148,6 +155,8 @@ impl Core {
             disk: parts.disk,
             hot: Hot::default(),
             shares: Shares::default(),
+            fresh: Fresh::default(),
+            coming: Coming::default(),
             budget: parts.budget,
             flights: Flights::default(),
             visitors: Arc::new(Visitors::new(Arc::clone(&meters))),
@@ -165,6 +174,7 @@ impl Core {
             unsettled: Mutex::default(),
             used: Mutex::default(),
             peers: Mutex::default(),
+            neighbours: Mutex::default(),
             placing: tokio::sync::Mutex::default(),
             evicting: tokio::sync::Mutex::default(),
         })

@@ -15,6 +15,7 @@ pub mod file;
 pub mod hash_error;
 pub mod list;
 pub mod mirror;
+pub mod neighbour;
 pub mod node;
 pub mod patch;
 pub mod peer;

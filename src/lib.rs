@@ -13,7 +13,7 @@
 //! | 4 | [`cli`], [`node`] | commands; one [`node::Node`] put together |
 //! | 3 | [`http`], [`worker`] | they never call each other: they meet in rows and wake-ups |
 //! | 2½ | [`core`], [`truth`], [`upkeep`] | steps that need rows and bytes together, in the order that a crash allows |
-//! | 2 | [`db`], [`store`], [`upstream`], [`overlay`], [`signature`], [`lifecycle`] | SQL; bytes; origins and peers; the DHT's socket; signatures; signals. None uses another |
+//! | 2 | [`db`], [`store`], [`upstream`], [`overlay`], [`discovery`], [`signature`], [`lifecycle`] | SQL; bytes; origins and peers; the DHT's socket; mDNS; signatures; signals. None uses another |
 //! | 1 | [`debian`], [`dht`], [`swarm`], [`bencode`], [`mirrors`], [`health`], [`skew`], [`validators`], [`meter`], [`visitors`], [`config`], [`clock`] | without IO (but for reading the configuration), without a clock of their own |
 //!
 //! # One .deb's journey
@@ -60,6 +60,11 @@
 //! ([`truth::views`]). Lists that came are read by [`worker::ingest`], and what
 //! they say of `hello_2.10-3_amd64.deb` is what its bytes have to be.
 //!
+//! *Other nodes are on the same link.* [`discovery`] hears of them by mDNS, and
+//! they are asked themselves, in parallel with the DHT. Who wants the same file
+//! at the same moment hears of it ([`store::coming`]), and one of them goes to
+//! the mirror for all ([`swarm::lead`]).
+//!
 //! # A file that others learn of
 //!
 //! [`worker::announce`] gives each cached file that an index vouches for a row
@@ -71,7 +76,7 @@
 //! start makes it again. Nobody else knows that there is a working set.
 //!
 //! Others get it at [`http::peer_face`], by its hash and in pieces; what is not
-//! in `announcement` is not there for them.
+//! in `announcement`, and did not just come, is not there for them.
 
 pub mod bencode;
 pub mod cli;
@@ -81,6 +86,7 @@ pub mod core;
 pub mod db;
 pub mod debian;
 pub mod dht;
+pub mod discovery;
 pub mod health;
 pub mod http;
 pub mod lifecycle;

@@ -19,6 +19,7 @@ use crate::db::{Db, DbError};
 use crate::debian::url::UrlError;
 use crate::dht::engine::{Engine, Settings};
 use crate::dht::id::NodeId;
+use crate::discovery::Told;
 use crate::health::Health;
 use crate::http::control::{self, Reach};
 use crate::http::file::Files;
@@ -41,7 +42,7 @@ use crate::worker::fetch_file::FetchFile;
 use crate::worker::ingest::Ingest;
 use crate::worker::revalidate::Revalidate;
 use crate::worker::swarm::Swarm;
-use crate::worker::{dht_rows, evict, flush, retire, sweep};
+use crate::worker::{dht_rows, discover, evict, flush, retire, sweep};
 
 /// How long requests and downloads under way may take to end at a stop.
 const GRACE: Duration = Duration::from_secs(8);
@@ -172,6 +173,12 @@ fn addresses_of(listeners: &[TcpListener]) -> Vec<SocketAddr> {
     addresses.filter_map(Result::ok).collect()
 }
 
+/// The first address where others than this machine can come.
+fn open(addresses: &[SocketAddr]) -> Option<SocketAddr> {
+    let mut addresses = addresses.iter().copied();
+    addresses.find(|address| !address.ip().to_canonical().is_loopback())
+}
+
 /// Takes the node's place in the DHT, as its rows describe it. Others are told
 /// to come to the first of `peer_addresses`.
 async fn open_overlay(
@@ -246,6 +253,7 @@ impl Node {
         core.db.recover_downloads().await?;
         core.db.recover_indexes().await?;
         core.db.recover_announcements().await?;
+        core.db.forget_neighbours().await?;
         core.load_numbers().await?;
         let control = control::listen(core.disk.root()).map_err(StartError::Control)?;
         let mut listeners = Vec::new();
@@ -275,17 +283,22 @@ impl Node {
             started: started.0,
             overlay: overlay.clone(),
             peer_addresses: node.peer_addresses.clone(),
+            discovering: config.lan.discover && open(&node.peer_addresses).is_some(),
             upstream: upstream.clone(),
             has_bootstrap: !config.dht.bootstrap.is_empty(),
             speeds: Arc::default(),
         };
         let peer = &config.peer;
-        let swarm = overlay.clone().filter(|_| peer.enabled);
-        let swarm = swarm.map(|overlay| {
+        let asks_peers = peer.enabled && (overlay.is_some() || config.lan.discover);
+        let swarm = asks_peers.then(|| {
             let min_peers = usize::try_from(peer.min_peers).unwrap_or(usize::MAX);
-            Swarm::new(overlay, min_peers, peer.allow_private)
+            let own = NodeId(node_id);
+            Swarm::new(own, overlay.clone(), min_peers, peer.allow_private)
         });
         node.start_workers(&upstream, swarm, started.1);
+        if config.lan.discover {
+            node.start_discovery(config, node_id, overlay.clone());
+        }
         if let Some(overlay) = &overlay {
             node.start_dht(config, overlay);
         }
@@ -352,7 +365,7 @@ impl Node {
             core: Arc::clone(&self.core),
             upstream: upstream.clone(),
             tasks: self.connections.clone(),
-            asks_peers: config.peer.enabled && status.overlay.is_some(),
+            asks_peers: config.peer.enabled && (status.overlay.is_some() || config.lan.discover),
         };
         // A tunnel takes two descriptors for as long as its client likes.
         let places = Semaphore::new((capacity.connections / 4).max(1));
@@ -392,6 +405,23 @@ impl Node {
         );
         let rows = dht_rows::run(Arc::clone(&self.core), overlay.clone(), hard);
         self.workers.spawn("dht rows", rows);
+    }
+
+    fn start_discovery(&mut self, config: &Config, node_id: [u8; 20], overlay: Option<Overlay>) {
+        let told = Told {
+            node_id: NodeId(node_id),
+            peer: open(&self.peer_addresses),
+            dht: overlay.as_ref().map(|overlay| overlay.address().port()),
+            apt: open(&self.addresses),
+        };
+        if told.peer.is_none() && told.apt.is_none() {
+            return;
+        }
+        let overlay = overlay.filter(|_| config.peer.allow_private);
+        let soft = self.stops.soft.clone();
+        let worker = discover::run(Arc::clone(&self.core), told, overlay, soft);
+        // Among those that are waited for, so that it can say goodbye.
+        self.workers.spawn("discover", worker);
     }
 
     /// Other nodes are served, and told of it where there is a DHT.

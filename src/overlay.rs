@@ -64,6 +64,8 @@ struct Shared {
 
 struct State {
     engine: Engine,
+    /// Nodes for bootstrapping: that the operator named, and that are near.
+    bootstrap: [Vec<SocketAddr>; 2],
     finds: HashMap<ActionId, mpsc::UnboundedSender<Vec<Vec<u8>>>>,
     announcements: HashMap<ActionId, oneshot::Sender<usize>>,
 }
@@ -161,6 +163,7 @@ impl Overlay {
             started: (now, Instant::now()),
             state: Mutex::new(State {
                 engine,
+                bootstrap: Default::default(),
                 finds: HashMap::new(),
                 announcements: HashMap::new(),
             }),
@@ -276,9 +279,7 @@ impl Overlay {
             if found != told {
                 self.warn_of_private(&found);
                 told.clone_from(&found);
-                self.state().engine.bootstrap(found, self.now());
-                self.deliver();
-                self.0.changed.notify_one();
+                self.bootstrap(|bootstrap| bootstrap[0] = found);
             }
             let pause = if is_complete { RESOLVE_AGAIN } else { soon };
             soon = if is_complete {
@@ -288,6 +289,25 @@ impl Overlay {
             };
             tokio::time::sleep(jittered(pause)).await;
         }
+    }
+
+    /// Nodes that are near are as good for bootstrapping as those that were
+    /// named; they take the place of those of the last call.
+    pub fn bootstrap_through(&self, near: Vec<SocketAddr>) {
+        if self.state().bootstrap[1] != near {
+            self.bootstrap(|bootstrap| bootstrap[1] = near);
+        }
+    }
+
+    fn bootstrap(&self, change: impl FnOnce(&mut [Vec<SocketAddr>; 2])) {
+        {
+            let mut state = self.state();
+            change(&mut state.bootstrap);
+            let all = state.bootstrap.concat();
+            state.engine.bootstrap(all, self.now());
+        }
+        self.deliver();
+        self.0.changed.notify_one();
     }
 
     fn warn_of_private(&self, addresses: &[SocketAddr]) {

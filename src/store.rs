@@ -5,6 +5,7 @@
 //! mapping to the kernel.
 
 pub mod budget;
+pub mod coming;
 pub mod disk;
 pub mod expected;
 pub mod extents;

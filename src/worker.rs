@@ -2,6 +2,7 @@
 
 pub mod announce;
 pub mod dht_rows;
+pub mod discover;
 pub mod dispatcher;
 mod errand;
 pub mod evict;

@@ -26,6 +26,7 @@ const FLOORS: [&[&[&str]]; 5] = [
         &["store"],
         &["upstream"],
         &["overlay"],
+        &["discovery"],
         &["signature"],
         &["lifecycle"],
     ],

@@ -26,9 +26,6 @@ pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
 
 async fn serve(config: &Config) -> anyhow::Result<()> {
     let stop = stop_signal().context("signals can't be handled")?;
-    for key in config.reserved_in_use() {
-        tracing::warn!(key, "this key has no effect in this release");
-    }
     let node = Node::start(config, Arc::new(SystemClock)).await?;
     for address in &node.addresses {
         tracing::info!(%address, data_dir = %config.data_dir.display(), "apt is served");

@@ -15,7 +15,6 @@ use super::{
 pub(super) struct Draft {
     config: Config,
     mirrors: BTreeMap<usize, MirrorDraft>,
-    reserved: BTreeSet<String>,
     /// Where the values that hold were written.
     origins: BTreeMap<String, Origin>,
     /// Keys that were set to nothing that can be used.
@@ -59,7 +58,6 @@ impl Draft {
         Self {
             config: defaults,
             mirrors: BTreeMap::new(),
-            reserved: BTreeSet::new(),
             origins: BTreeMap::new(),
             mistaken: BTreeSet::new(),
             mistakes: Vec::new(),
@@ -100,10 +98,6 @@ impl Draft {
         let checked = match place.key.effect {
             Effect::Config(set) => set(&mut self.config, value),
             Effect::Mirror(set) => set(self.mirror(place.index, &value.origin), value),
-            Effect::Reserved(check) => {
-                self.reserved.insert(place.to_string());
-                check(value)
-            }
         };
         if checked.is_ok() {
             self.origins.insert(place.to_string(), value.origin.clone());
@@ -190,7 +184,6 @@ impl Draft {
         if !self.mistakes.is_empty() {
             return Err(Mistakes::sorted(self.mistakes));
         }
-        self.config.reserved = self.reserved.into_iter().collect();
         Ok(self.config)
     }
 }

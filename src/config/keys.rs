@@ -9,7 +9,7 @@ use super::{
     },
     draft::MirrorDraft,
     network::{Clients, OriginUrl},
-    setting::{CacheSize, Checked, PemFile, Setting, Size, Timeout, list, one, some},
+    setting::{CacheSize, Checked, PemFile, Size, Timeout, list, one, some},
     value::Value,
     words::{LogLevel, MirrorName},
 };
@@ -18,8 +18,6 @@ use super::{
 pub(super) enum Effect {
     Config(fn(&mut Config, &Value) -> Checked<()>),
     Mirror(fn(&mut MirrorDraft, &Value) -> Checked<()>),
-    /// The value is checked; nothing in this build uses it.
-    Reserved(fn(&Value) -> Checked<()>),
 }
 
 /// A known key. Keys outside of sections have the section "".
@@ -50,22 +48,6 @@ const fn mirror(name: &'static str, set: fn(&mut MirrorDraft, &Value) -> Checked
         name,
         effect: Effect::Mirror(set),
     }
-}
-
-const fn reserved(
-    section: &'static str,
-    name: &'static str,
-    check: fn(&Value) -> Checked<()>,
-) -> Key {
-    Key {
-        section,
-        name,
-        effect: Effect::Reserved(check),
-    }
-}
-
-fn any<T: Setting>(value: &Value) -> Checked<()> {
-    one::<T>(value).map(drop)
 }
 
 #[rustfmt::skip]
@@ -127,7 +109,7 @@ const KEYS: &[Key] = &[
         Ok(())
     }),
 
-    reserved("lan", "discover", any::<bool>),
+    key("lan", "discover", |c, v| { c.lan.discover = one(v)?; Ok(()) }),
 ];
 
 /// A key, and of which `[[mirror]]`.

@@ -86,6 +86,19 @@ impl Display for Contact {
     }
 }
 
+/// `[lan]`: nodes on the same link.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lan {
+    /// Whether they are found by mDNS, and find this one.
+    pub discover: bool,
+}
+
+impl Default for Lan {
+    fn default() -> Self {
+        Self { discover: true }
+    }
+}
+
 impl Default for Peer {
     fn default() -> Self {
         Self {

@@ -109,22 +109,17 @@ fn the_example_is_valid_and_tells_the_defaults() {
     assert_eq!(config.index, default.index);
     assert_eq!(config.peer, default.peer);
     assert_eq!(config.dht, default.dht);
+    assert_eq!(config.lan, default.lan);
     assert_eq!(config.log, default.log);
 }
 
 #[test]
-fn keys_without_effect_are_named() {
-    assert!(load("", &[], &[]).unwrap().reserved_in_use().is_empty());
-    let config = load(
-        "[lan]\ndiscover = false\n[log]\nlevel = 'warn'",
-        &[("APTMESH_DHT__K", "9"), ("APTMESH_LAN__DISCOVER", "true")],
-        &[("peer.min_peers", "0")],
-    )
-    .unwrap();
-    assert_eq!(config.peer.min_peers, 0);
-    assert_eq!(config.reserved_in_use(), ["lan.discover"]);
-    let example = load(EXAMPLE, &[], &[]).unwrap();
-    assert_eq!(example.reserved_in_use(), ["lan.discover"]);
+fn the_lan_is_searched_unless_someone_says_otherwise() {
+    let file = "[lan]\ndiscover = false";
+    assert!(load("", &[], &[]).unwrap().lan.discover);
+    assert!(!load(file, &[], &[]).unwrap().lan.discover);
+    let told = [("APTMESH_LAN__DISCOVER", "true")];
+    assert!(load(file, &told, &[]).unwrap().lan.discover);
 }
 
 #[test]

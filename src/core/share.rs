@@ -1,7 +1,7 @@
 //! What other nodes may have.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 
@@ -10,10 +10,19 @@ use crate::db::file::FileRow;
 use crate::debian::naming::to_hex;
 use crate::store::mapped::MappedFile;
 use crate::store::share::{Content, Name, Share};
+use crate::swarm::neighbours::Neighbours;
 
 impl Core {
+    /// The nodes on one link with this one; rows say the same.
+    pub fn neighbours(&self) -> MutexGuard<'_, Neighbours> {
+        self.neighbours
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// What other nodes may have by this name, from memory or rows: a file
-    /// that has a row of `announcement`, or the torrent string of one.
+    /// that has a row of `announcement` or came a moment ago, or the torrent
+    /// string of one.
     ///
     /// # Errors
     /// Where rows or disk can't be read.
@@ -37,6 +46,9 @@ impl Core {
         let Some(row) = self.db.shared_file(sha256).await? else {
             return Ok(None);
         };
+        if !row.is_announced && !self.fresh.has(&sha256) {
+            return Ok(None);
+        }
         let Some(body) = self.load(&row.file).await? else {
             self.forget_missing(row.file).await?;
             return Ok(None);
@@ -44,6 +56,7 @@ impl Core {
         Ok(Some(Share {
             described: Name::File(sha256).described(row.last_modified),
             size: row.file.size,
+            torrent: row.torrent,
             content: body.map_or(
                 Content::Disk {
                     file_id: row.file.id,
@@ -55,11 +68,13 @@ impl Core {
     }
 
     async fn torrent_to_share(&self, sha1: [u8; 20]) -> Result<Option<Share>, CoreError> {
-        let body = self.db.shared_torrent(sha1).await?;
-        Ok(body.map(|body| Share {
+        let row = self.db.shared_torrent(sha1).await?;
+        let row = row.filter(|row| row.is_announced || self.fresh.has(&row.file));
+        Ok(row.map(|row| Share {
             described: Name::Torrent(sha1).described(None),
-            size: body.len() as u64,
-            content: Content::Memory(Bytes::from(body)),
+            size: row.body.len() as u64,
+            torrent: None,
+            content: Content::Memory(Bytes::from(row.body)),
         }))
     }
 

@@ -23,13 +23,17 @@ pub struct AnnouncementClaim {
     pub torrent: Option<Vec<u8>>,
 }
 
-/// A file that other nodes may have.
+/// A file that other nodes ask for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SharedRow {
     /// The file.
     pub file: FileRow,
     /// Its date as its origin gave it, or as clients are told it.
     pub last_modified: Option<Millis>,
+    /// Whether it has a row of `announcement`.
+    pub is_announced: bool,
+    /// SHA-1 of its torrent string, where it has one.
+    pub torrent: Option<[u8; 20]>,
 }
 
 /// How an announcement went.
@@ -225,10 +229,10 @@ impl Db {
         }))
     }
 
-    /// The file with this hash, if other nodes may have it. That is so while
-    /// it has a row of `announcement`: an index in rows vouched for it when
-    /// those were last looked at, and looking at them for every request would
-    /// be to read all of `package` (see [`Db::enlist`]).
+    /// The file with this hash. Other nodes may have it while it has a row of
+    /// `announcement`: an index in rows vouched for it when those were last
+    /// looked at, and looking at them for every request would be to read all of
+    /// `package` (see [`Db::enlist`]).
     ///
     /// # Errors
     /// When the database refuses.
@@ -238,8 +242,11 @@ impl Db {
             r#"SELECT file.id AS "id!", size,
                       (SELECT last_modified FROM url WHERE url.file_id = file.id
                        ORDER BY upstream_last_modified IS NULL, url.id DESC LIMIT 1)
-                          AS "last_modified: Millis"
-               FROM file JOIN announcement ON announcement.file_id = file.id WHERE sha256 = ?"#,
+                          AS "last_modified: Millis",
+                      EXISTS (SELECT 1 FROM announcement WHERE announcement.file_id = file.id)
+                          AS "is_announced!: bool",
+                      (SELECT sha1 FROM torrent WHERE torrent.file = file.sha256) AS "torrent?: Vec<u8>"
+               FROM file WHERE sha256 = ?"#,
             wanted
         )
         .fetch_optional(self.reader())
@@ -251,6 +258,8 @@ impl Db {
                 size: unsigned(row.size),
             },
             last_modified: row.last_modified,
+            is_announced: row.is_announced,
+            torrent: row.torrent.and_then(|sha1| sha1.try_into().ok()),
         }))
     }
 

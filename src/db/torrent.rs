@@ -2,6 +2,7 @@
 
 use sqlx::SqliteConnection;
 
+use super::file::hash;
 use super::queue::Lease;
 use super::{Db, DbError, begin, signed};
 
@@ -16,6 +17,17 @@ pub struct TorrentRow {
     pub size: u64,
     /// The bencoded dictionary.
     pub body: Vec<u8>,
+}
+
+/// A torrent string that is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SharedTorrent {
+    /// SHA-256 of the file.
+    pub file: [u8; 32],
+    /// The bencoded dictionary.
+    pub body: Vec<u8>,
+    /// Whether the file has a row of `announcement`.
+    pub is_announced: bool,
 }
 
 /// Two files of one torrent string would be a collision of SHA-1.
@@ -77,19 +89,29 @@ impl Db {
         Ok(body)
     }
 
-    /// The torrent string with this hash, of a file that other nodes may have.
+    /// The torrent string with this hash, of a file that is in the store.
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn shared_torrent(&self, sha1: [u8; 20]) -> Result<Option<Vec<u8>>, DbError> {
+    pub async fn shared_torrent(&self, sha1: [u8; 20]) -> Result<Option<SharedTorrent>, DbError> {
         let wanted = sha1.as_slice();
-        Ok(sqlx::query_scalar!(
-            "SELECT body FROM torrent JOIN file ON sha256 = torrent.file
-             JOIN announcement ON file_id = file.id WHERE sha1 = ?",
+        let row = sqlx::query!(
+            r#"SELECT torrent.file, body,
+                      EXISTS (SELECT 1 FROM announcement WHERE file_id = file.id)
+                          AS "is_announced!: bool"
+               FROM torrent JOIN file ON sha256 = torrent.file WHERE sha1 = ?"#,
             wanted
         )
         .fetch_optional(self.reader())
-        .await?)
+        .await?;
+        let read = row.map(|row| {
+            Ok(SharedTorrent {
+                file: hash(&row.file)?,
+                body: row.body,
+                is_announced: row.is_announced,
+            })
+        });
+        read.transpose()
     }
 
     /// Forgets the torrent strings of files that are not in the store any

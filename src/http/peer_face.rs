@@ -7,6 +7,7 @@
 //! That a peer has something does not count as a use of it: what stays in the
 //! store is up to this node's own clients.
 
+mod coming;
 mod guests;
 mod limit;
 mod upload;
@@ -21,6 +22,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
+use self::coming::Absent;
 use self::guests::{Guest, Guests};
 use self::limit::UploadLimit;
 use self::upload::{Source, Upload};
@@ -111,13 +113,9 @@ impl Inner {
                 self.answer(guest, &asked.method, name, &asked.headers)
                     .await
             }
-            None => Err(StatusCode::NOT_FOUND),
+            None => Err(StatusCode::NOT_FOUND.into()),
         };
-        answer.unwrap_or_else(|status| {
-            let mut response = Response::new(Body::empty());
-            *response.status_mut() = status;
-            response
-        })
+        answer.unwrap_or_else(Absent::response)
     }
 
     async fn answer(
@@ -126,11 +124,11 @@ impl Inner {
         method: &Method,
         name: Name,
         headers: &HeaderMap,
-    ) -> Result<Response<Body>, StatusCode> {
+    ) -> Result<Response<Body>, Absent> {
         let share = match self.core.shares.get(&name) {
             Some(share) => share,
             // Boxed, so that what is in memory does not move a large future about.
-            None => Box::pin(self.look_up(name)).await?,
+            None => Box::pin(self.find(guest, name, headers)).await?,
         };
         let part = part(method, headers, &share.described, Some(share.size));
         let body = match &share.content {
@@ -148,7 +146,8 @@ impl Inner {
             guest.visitor().took();
         }
         let body = body.counted(guest.visitor(), Kind::ToPeers);
-        let response = bare_head(part, &share.described, Some(share.size), body);
+        let mut response = bare_head(part, &share.described, Some(share.size), body);
+        coming::refer(&mut response, share.torrent);
         Ok(as_asked(response, method))
     }
 

@@ -13,11 +13,12 @@ use std::time::Instant;
 
 use self::diagnosis::{Facts, Outage, diagnose};
 pub use self::shape::Status;
-use self::shape::{CacheStatus, Dht, Download, Index, Peer, PeerFace};
+use self::shape::{CacheStatus, Dht, Download, Index, Lan, Neighbour, Peer, PeerFace};
 use self::speed::{Progress, Speeds};
 use crate::clock::{Millis, millis, uptime};
 use crate::core::Core;
 use crate::db::DbError;
+use crate::db::neighbour::NeighbourRow;
 use crate::debian::naming::to_hex;
 use crate::dht::contact::usable;
 use crate::meter::{Kind, hour_of};
@@ -52,6 +53,8 @@ pub struct StatusSource {
     pub overlay: Option<Overlay>,
     /// Where other nodes are served.
     pub peer_addresses: Vec<SocketAddr>,
+    /// Whether nodes on the same link are looked for.
+    pub discovering: bool,
     /// Who asks the origins, and knows what their clocks say.
     pub upstream: Upstream,
     /// Whether there are nodes to join the DHT through (`dht.bootstrap`).
@@ -91,6 +94,7 @@ impl StatusSource {
             failing_mirrors: core.health.failing().into_iter().map(Into::into).collect(),
             index,
             dht: self.dht().await?,
+            lan: self.lan().await?,
             peer_face: PeerFace {
                 addresses: self.peer_addresses.clone(),
             },
@@ -114,6 +118,21 @@ impl StatusSource {
             largest: files.largest.into_iter().map(Into::into).collect(),
             latest: files.latest.into_iter().map(Into::into).collect(),
             ..CacheStatus::default()
+        })
+    }
+
+    async fn lan(&self) -> Result<Lan, DbError> {
+        let rows = self.core.db.neighbours().await?;
+        let peers = self.core.peers();
+        let neighbour = |row: NeighbourRow| Neighbour {
+            node_id: to_hex(&row.node_id),
+            address: row.address.to_string(),
+            // By mDNS, or because it answered.
+            last_seen: row.seen_at.max(peers.last_answer(row.address)),
+        };
+        Ok(Lan {
+            discovering: self.discovering,
+            neighbours: rows.into_iter().map(neighbour).collect(),
         })
     }
 

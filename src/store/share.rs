@@ -1,7 +1,10 @@
 //! What other nodes may have of the store, in memory: no SQL statement a
 //! request for what was asked for lately.
 
+use std::time::Duration;
+
 use bytes::Bytes;
+use moka::sync::Cache;
 
 use super::hot::Described;
 use super::memory::Memory;
@@ -53,6 +56,8 @@ pub struct Share {
     pub described: Described,
     /// Length in bytes.
     pub size: u64,
+    /// SHA-1 of the torrent string of a file, where it has one.
+    pub torrent: Option<[u8; 20]>,
     /// Where it is.
     pub content: Content,
 }
@@ -69,6 +74,39 @@ pub enum Content {
         /// Hash of its bytes.
         sha256: [u8; 32],
     },
+}
+
+/// How long a file may take to get its row of `announcement`.
+const ENLISTED: Duration = Duration::from_mins(2);
+
+/// Files that came a moment ago.
+const MOST_FRESH: u64 = 10_000;
+
+/// Files that came a moment ago, and that an index vouches for: which files
+/// have a row of `announcement` is looked at now and then only, and who waits
+/// for this one is to have it at once.
+pub struct Fresh(Cache<[u8; 32], ()>);
+
+impl Default for Fresh {
+    fn default() -> Self {
+        let cache = Cache::builder()
+            .max_capacity(MOST_FRESH)
+            .time_to_live(ENLISTED);
+        Self(cache.build())
+    }
+}
+
+impl Fresh {
+    /// A file with this SHA-256 came.
+    pub fn came(&self, sha256: [u8; 32]) {
+        self.0.insert(sha256, ());
+    }
+
+    /// Whether it came a moment ago.
+    #[must_use]
+    pub fn has(&self, sha256: &[u8; 32]) -> bool {
+        self.0.contains_key(sha256)
+    }
 }
 
 /// Shares by name, bounded by the bytes they hold.

@@ -334,6 +334,14 @@ impl Book {
         self.peers.get(&addr).map_or(0, |known| known.row.bytes)
     }
 
+    /// When a peer last answered, in milliseconds since 1970; 0 where it did
+    /// not, or failed since.
+    #[must_use]
+    pub fn last_answer(&self, addr: SocketAddr) -> Millis {
+        let known = self.peers.get(&addr).filter(|known| known.failures == 0);
+        known.map_or(0, |known| known.row.last_used)
+    }
+
     /// A peer's score. Who is not known is as one that was never measured.
     #[must_use]
     pub fn score(&self, addr: SocketAddr, now: Millis) -> f64 {

@@ -54,6 +54,18 @@ impl Help {
         }
     }
 
+    /// Only now there is somebody to be asked.
+    pub fn begin(&mut self, now: Millis) {
+        self.begun = now;
+        self.peers = Pace::new(now);
+    }
+
+    /// One peer does without the mirror, if it is fast enough: it is on the
+    /// same link.
+    pub fn one_is_enough(&mut self) {
+        self.min_peers = self.min_peers.min(1);
+    }
+
     /// So many bytes have come from peers in all, and from the mirror since it
     /// was last asked.
     pub fn note(&mut self, from_peers: u64, from_mirror: u64, now: Millis) {
@@ -152,6 +164,18 @@ mod tests {
         assert!(help.is_wanted(0, true, LEFT, 0));
         assert!(!help.is_wanted(2, true, LEFT, HEAD_START - 1));
         assert!(help.is_wanted(2, true, LEFT, HEAD_START));
+    }
+
+    #[test]
+    fn a_neighbour_does_without_the_mirror_while_it_is_fast() {
+        let mut help = Help::new(3, None, 0);
+        help.one_is_enough();
+        help.begin(5000);
+        assert!(!help.is_wanted(1, false, LEFT, 5000));
+        assert!(help.is_wanted(1, false, LEFT, 5000 + HEAD_START));
+        help.note(60_000_000, 0, 5050);
+        assert!(!help.is_wanted(1, false, LEFT, 5000 + HEAD_START));
+        assert!(help.is_wanted(0, false, LEFT, 5000));
     }
 
     #[test]

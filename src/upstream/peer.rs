@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use axum::http::header::{CONTENT_LENGTH, CONTENT_RANGE, LAST_MODIFIED, RANGE, USER_AGENT};
+use axum::http::request::Builder;
 use axum::http::{HeaderName, Request, Response, StatusCode};
 use bytes::{Bytes, BytesMut};
 use http_body_util::{BodyExt, Empty};
@@ -18,7 +19,9 @@ use tokio::time::timeout;
 
 use super::innermost;
 use crate::clock::{Millis, to_millis};
-use crate::debian::naming::to_hex;
+use crate::debian::naming::{from_hex, to_hex};
+use crate::dht::id::NodeId;
+use crate::swarm::lead::{NODE, PROGRESS, Progress, TORRENT};
 use crate::swarm::torrent::{TorrentError, TorrentString, pieces};
 
 /// How long a peer may take to accept a connection.
@@ -87,6 +90,17 @@ pub struct Wanted {
     pub from: u64,
     /// Behind the last byte.
     pub to: u64,
+}
+
+/// What a node says of a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    /// It has it; SHA-1 of its torrent string, where it has one.
+    Has(Option<[u8; 20]>),
+    /// It is on its way there.
+    Coming(Progress),
+    /// It does not have it.
+    Missing,
 }
 
 /// Asks peers.
@@ -186,28 +200,69 @@ impl Peers {
         TorrentString::decode(&bytes, Some(size)).map_err(unfit)
     }
 
+    /// Asks a neighbour for its word on a file of `size` bytes, in the name of
+    /// the node `own`. Where the file is on its way there, it may take `wait`
+    /// to say so.
+    ///
+    /// # Errors
+    /// [`PeerError`], but neither [`PeerError::Missing`] nor
+    /// [`PeerError::Wrong`].
+    pub async fn word(
+        &self,
+        peer: SocketAddr,
+        (sha256, size): (&[u8; 32], u64),
+        own: &NodeId,
+        wait: Option<Duration>,
+    ) -> Result<Word, PeerError> {
+        let mut request = Request::head(format!("http://{peer}/~/{}", to_hex(sha256)))
+            .header(NODE, own.to_string());
+        if let Some(wait) = wait {
+            request = request.header("prefer", format!("wait={}", wait.as_secs()));
+        }
+        let response = self.send(request).await?;
+        let said = |name: &'static str| header(&response, HeaderName::from_static(name));
+        match response.status() {
+            StatusCode::OK => {
+                let length = header(&response, CONTENT_LENGTH).and_then(|text| text.parse().ok());
+                if length != Some(size) {
+                    return Err(PeerError::Unfit("it has another length".into()));
+                }
+                Ok(Word::Has(said(TORRENT).and_then(from_hex)))
+            }
+            StatusCode::NOT_FOUND => Ok(said(PROGRESS)
+                .and_then(Progress::decode)
+                .filter(|progress| progress.size == size)
+                .map_or(Word::Missing, Word::Coming)),
+            status => Err(PeerError::Unfit(status.to_string())),
+        }
+    }
+
     async fn ask(
         &self,
         peer: SocketAddr,
         name: &str,
         range: Option<String>,
     ) -> Result<Response<Incoming>, PeerError> {
-        let mut request = Request::get(format!("http://{peer}/~/{name}"))
-            .header(USER_AGENT, concat!("aptmesh/", env!("CARGO_PKG_VERSION")));
+        let mut request = Request::get(format!("http://{peer}/~/{name}"));
         if let Some(range) = range {
             request = request.header(RANGE, range);
         }
-        let request = request
-            .body(Empty::new())
-            .map_err(|error| PeerError::Unreachable(error.to_string()))?;
-        let response = timeout(PATIENCE, self.0.request(request)).await;
-        let response = response
-            .map_err(|_| PeerError::Silent)?
-            .map_err(|error| PeerError::Unreachable(innermost(&error)))?;
+        let response = self.send(request).await?;
         match response.status() {
             StatusCode::NOT_FOUND | StatusCode::GONE => Err(PeerError::Missing),
             _ => Ok(response),
         }
+    }
+
+    async fn send(&self, request: Builder) -> Result<Response<Incoming>, PeerError> {
+        let request = request
+            .header(USER_AGENT, concat!("aptmesh/", env!("CARGO_PKG_VERSION")))
+            .body(Empty::new())
+            .map_err(|error| PeerError::Unreachable(error.to_string()))?;
+        let response = timeout(PATIENCE, self.0.request(request)).await;
+        response
+            .map_err(|_| PeerError::Silent)?
+            .map_err(|error| PeerError::Unreachable(innermost(&error)))
     }
 }
 

@@ -30,6 +30,7 @@ use crate::dht::id::Key;
 use crate::dht::krpc::store_fits;
 use crate::health::pause;
 use crate::overlay::Overlay;
+use crate::store::share::Name;
 use crate::swarm::torrent::{TorrentString, pieces};
 use crate::swarm::value::{FileValue, Pieces};
 
@@ -195,6 +196,8 @@ impl Announce {
             body: torrent.encode(),
         };
         self.core.db.keep_torrent(&claim.lease, &row).await?;
+        // What is in memory of it does not refer to the string yet.
+        self.core.shares.forget(&Name::File(file.sha256));
         Ok(Some(Some(torrent)))
     }
 

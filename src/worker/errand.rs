@@ -8,6 +8,7 @@ use axum::http::header::{CONTENT_TYPE, ETAG, LAST_MODIFIED};
 use crate::clock::{Millis, to_millis};
 use crate::db::download::Claim;
 use crate::debian::url::RepoUrl;
+use crate::store::coming::Arrival;
 use crate::store::flight::Flight;
 use crate::store::hot::Entry;
 use crate::truth::lookup::Plan;
@@ -27,6 +28,8 @@ pub(super) struct Errand<'a> {
     /// Whether clients got bytes of it that turned out wrong: what comes now
     /// must not be taken for the rest of them.
     pub is_repair: AtomicBool,
+    /// How it stands, for nodes on the same link that want it as well.
+    pub arrival: Option<Arc<Arrival>>,
     /// The latest date that clients were told it is of.
     pub told: AtomicI64,
 }

@@ -144,7 +144,7 @@ impl FetchFile {
         &self,
         claim: &Claim,
         url: &RepoUrl,
-        flight: &Flight,
+        flight: &Arc<Flight>,
     ) -> Result<Outcome, CoreError> {
         // Opened before it loses its name.
         let left = claim.left_behind.as_ref().and_then(|left| {
@@ -162,20 +162,23 @@ impl FetchFile {
             None
         };
         let told = self.core.spoilt.told(claim.url.as_str());
+        let plan = self.core.plan(url).await?;
+        let target = plan.target().filter(|(_, size)| {
+            let may_be_kept = *size <= self.core.budget.max_size();
+            self.swarm.is_some() && stored.is_none() && may_be_kept
+        });
+        let underway = target.map(|(sha256, size)| self.core.coming.begin(sha256, size, flight));
         let errand = Errand {
             claim,
             url,
             flight,
             stored,
-            plan: self.core.plan(url).await?,
+            plan,
+            arrival: underway.as_ref().map(|it| Arc::clone(&it.arrival)),
             is_repair: AtomicBool::new(told.is_some()),
             told: AtomicI64::new(told.unwrap_or(0)),
         };
-        if let Some(swarm) = &self.swarm
-            && errand.stored.is_none()
-            && let Some((sha256, size)) = errand.plan.target()
-            && size <= self.core.budget.max_size()
-        {
+        if let (Some(swarm), Some((sha256, size))) = (&self.swarm, target) {
             let target = Target { sha256, size };
             let gather = Gather::new(self, swarm, &errand, target);
             if let Gathered::Done(outcome) = Box::pin(gather.run(left)).await? {

@@ -329,6 +329,9 @@ impl Receiver<'_> {
         if let Some(torrent) = &bytes.torrent {
             self.keep_torrent(&entry, torrent).await;
         }
+        if self.shares && self.errand.plan.target() == Some((sha256, size)) {
+            self.core.fresh.came(sha256);
+        }
         Ok(Received::Stored(entry))
     }
 

@@ -10,6 +10,7 @@ mod event;
 mod front;
 mod gather;
 mod hashes;
+mod lan;
 mod ledger;
 mod pieces;
 mod readers;
@@ -17,6 +18,7 @@ mod resume;
 mod rounds;
 mod seek;
 mod store;
+mod wait;
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
@@ -24,9 +26,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 pub(super) use self::gather::{Gather, Gathered};
+use self::lan::Lines;
 use crate::clock::Millis;
 use crate::dht::contact::usable;
-use crate::dht::id::Key;
+use crate::dht::id::{Key, NodeId};
 use crate::overlay::{Finding, Overlay};
 use crate::swarm::help::HEAD_START;
 use crate::swarm::hunch::Hunches;
@@ -40,8 +43,13 @@ const ORIGINS: usize = 1000;
 
 /// What all downloads from peers share.
 pub struct Swarm {
-    overlay: Overlay,
+    /// The DHT, where this node is in it.
+    overlay: Option<Overlay>,
+    /// Who this node is.
+    own: NodeId,
     peers: Peers,
+    /// Questions to neighbours.
+    lines: Lines,
     /// With fewer peers than this the mirror helps from the start.
     min_peers: usize,
     /// Whether peers may have private addresses.
@@ -55,10 +63,17 @@ pub struct Swarm {
 impl Swarm {
     /// As the configuration has it (`peer.min_peers`, `peer.allow_private`).
     #[must_use]
-    pub fn new(overlay: Overlay, min_peers: usize, allow_private: bool) -> Self {
+    pub fn new(
+        own: NodeId,
+        overlay: Option<Overlay>,
+        min_peers: usize,
+        allow_private: bool,
+    ) -> Self {
         Self {
             overlay,
+            own,
             peers: Peers::default(),
+            lines: Lines::default(),
             min_peers,
             allow_private,
             luck: Mutex::default(),
@@ -69,13 +84,15 @@ impl Swarm {
 
     /// Asks the DHT who has a file; `None` where it can't be asked.
     fn find(&self, key: Key) -> Option<Finding> {
-        self.overlay.is_ready().then(|| self.overlay.find(key))
+        let overlay = self.overlay.as_ref().filter(|it| it.is_ready());
+        overlay.map(|overlay| overlay.find(key))
     }
 
     /// What a stored value says, where its contact is one that may be asked.
     fn read(&self, value: &[u8]) -> Option<FileValue> {
         let value = FileValue::decode(value).ok()?;
-        let is_own = self.overlay.contact() == Some(value.contact);
+        let contact = self.overlay.as_ref().and_then(Overlay::contact);
+        let is_own = contact == Some(value.contact);
         (!is_own && usable(&value.contact, self.allow_private)).then_some(value)
     }
 
@@ -156,4 +173,6 @@ impl Target {
 #[derive(Debug, Clone, Copy)]
 struct Holder {
     contact: SocketAddr,
+    /// Whether it said so itself, on the same link.
+    is_near: bool,
 }

@@ -148,6 +148,9 @@ min_free = \"16MiB\"
 
 [dht]
 listen = \"127.0.0.1:0\"
+
+[lan]
+discover = false
 ",
         data.display()
     )

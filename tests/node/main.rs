@@ -29,10 +29,13 @@ mod health;
 mod https;
 mod kept;
 mod kit;
+mod lan;
 mod limits;
 mod log;
 mod malformed;
 mod mirrors;
+#[path = "../namespaces.rs"]
+mod namespaces;
 mod neighbours;
 mod numbers;
 mod pages;

@@ -243,6 +243,28 @@ async fn pieces_go_with_their_download_and_with_its_temp_file() {
 }
 
 #[tokio::test]
+async fn neighbours_are_where_they_last_said() {
+    let (_folder, db) = db().await;
+    let at = |last: u8| std::net::SocketAddr::from(([10, 0, 0, last], 9977));
+    let (one, other) = ([1; 20], [2; 20]);
+    db.keep_neighbour(other, &[at(3)], 5).await.unwrap();
+    db.keep_neighbour(one, &[at(1), at(2), at(1)], 6)
+        .await
+        .unwrap();
+    db.keep_neighbour(one, &[at(4)], 7).await.unwrap();
+    let rows = db.neighbours().await.unwrap();
+    let seen: Vec<_> = rows
+        .iter()
+        .map(|row| (row.node_id, row.address, row.seen_at))
+        .collect();
+    assert_eq!(seen, [(one, at(4), 7), (other, at(3), 5)]);
+    db.forget_neighbour(one).await.unwrap();
+    assert_eq!(db.neighbours().await.unwrap().len(), 1);
+    db.forget_neighbours().await.unwrap();
+    assert!(db.neighbours().await.unwrap().is_empty());
+}
+
+#[tokio::test]
 async fn pieces_are_shown_of_downloads_that_run() {
     let (_folder, db) = db().await;
     assert!(db.running_pieces().await.unwrap().is_empty());

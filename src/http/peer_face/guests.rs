@@ -54,8 +54,8 @@ impl Guests {
     }
 
     /// Takes a place for a connection, where there is one for its address.
-    pub fn admit(self: &Arc<Self>, ip: IpAddr) -> Option<Guest> {
-        let address = household_of(ip);
+    pub fn admit(self: &Arc<Self>, from: IpAddr) -> Option<Guest> {
+        let address = household_of(from);
         let mut here = self.here.lock().unwrap_or_else(PoisonError::into_inner);
         let others = here.households.get(&address);
         let is_full = here.connections >= self.places
@@ -68,9 +68,10 @@ impl Guests {
         household.connections += 1;
         Some(Guest {
             guests: Arc::clone(self),
+            from,
             address,
             turn: Arc::clone(&household.turn),
-            visitor: self.visitors.of(Face::Peer, ip.to_canonical()),
+            visitor: self.visitors.of(Face::Peer, from.to_canonical()),
         })
     }
 
@@ -90,6 +91,7 @@ impl Guests {
 #[derive(Debug)]
 pub struct Guest {
     guests: Arc<Guests>,
+    from: IpAddr,
     address: IpAddr,
     turn: Arc<Turn>,
     visitor: Arc<Visitor>,
@@ -99,6 +101,11 @@ impl Guest {
     /// Whose it is: what one address has in common.
     pub const fn address(&self) -> IpAddr {
         self.address
+    }
+
+    /// The one address that it is connected from.
+    pub const fn from(&self) -> IpAddr {
+        self.from
     }
 
     /// Who it is, for the numbers.

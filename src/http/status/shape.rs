@@ -52,6 +52,8 @@ pub struct Status {
     pub peer_face: PeerFace,
     /// Other nodes that were asked for files, the best first.
     pub peers: Vec<Peer>,
+    /// Nodes on the same link.
+    pub lan: Lan,
     /// What is coming in now.
     pub downloads: Vec<Download>,
     /// Origins that fail at present.
@@ -362,6 +364,28 @@ pub struct PeerFace {
     /// Where the node serves other nodes, `IP:PORT`; none where
     /// `peer.enabled` is false.
     pub addresses: Vec<SocketAddr>,
+}
+
+/// Nodes on the same link.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Lan {
+    /// Whether they are looked for (`lan.discover`).
+    pub discovering: bool,
+    /// Where those that were found are reached.
+    pub neighbours: Vec<Neighbour>,
+}
+
+/// Where a node on the same link is reached.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Neighbour {
+    /// 40 hexadecimal digits.
+    pub node_id: String,
+    /// `IP:PORT`, for HTTP.
+    pub address: String,
+    /// When it was last heard of, in milliseconds since 1970.
+    pub last_seen: Millis,
 }
 
 /// Another node.

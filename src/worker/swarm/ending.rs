@@ -121,7 +121,8 @@ impl Gather<'_> {
         let refusal = self.front.refusal()?;
         let is_quiet = self.given_up.is_empty() && self.fetching.is_none();
         let others = self.schedule.can_go_on() && !self.is_unprovable();
-        (is_quiet && !others && (!self.searching || self.now() > SEARCH)).then(|| refusal.clone())
+        (is_quiet && !others && (!self.searching.goes_on() || self.now() > SEARCH))
+            .then(|| refusal.clone())
     }
 
     /// Whether nobody says what the pieces must be.

@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use futures_util::future::BoxFuture;
 use futures_util::stream::{FuturesUnordered, StreamExt};
 
+use super::lan::{Asking, Heard};
 use crate::clock::Millis;
 use crate::debian::url::RepoUrl;
 use crate::overlay::Finding;
@@ -46,6 +47,8 @@ impl Backlog {
 pub(super) enum Event {
     /// More is known of who has the file; an empty list: nobody else will be.
     Found(Option<(Vec<Vec<u8>>, Finding)>),
+    /// A neighbour's word came, or no more will.
+    Heard(Option<(Heard, Asking)>),
     /// The torrent string with this reference, or that nobody has it; and who
     /// sent another one under its name.
     Torrent([u8; 20], Option<TorrentString>, Vec<Source>),
@@ -76,6 +79,8 @@ pub(super) struct Opened {
 /// All that is under way.
 pub(super) type Events<'a> = FuturesUnordered<BoxFuture<'a, Event>>;
 
-/// Requests to peers under way; `None` where one was given up.
-pub(super) type Parts =
-    FuturesUnordered<BoxFuture<'static, (Ask, Option<Result<Part, PeerError>>)>>;
+/// What came of a request to a peer; `None` where it was given up.
+pub(super) type Delivered = (Ask, Option<Result<Part, PeerError>>);
+
+/// Requests to peers under way.
+pub(super) type Parts = FuturesUnordered<BoxFuture<'static, Delivered>>;

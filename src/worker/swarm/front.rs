@@ -133,7 +133,9 @@ impl Gather<'_> {
         let now = self.now();
         let usable = self.provable_peers();
         let left = self.schedule.missing() as u64 * PIECE;
-        let wanted = self.help.is_wanted(usable, self.searching, left, now);
+        let wanted = self
+            .help
+            .is_wanted(usable, self.searching.goes_on(), left, now);
         match self.front.state {
             State::Closed if wanted && self.schedule.missing() > 0 => self.open(now),
             State::Open => self.front.ends = !wanted,

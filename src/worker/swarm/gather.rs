@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use super::body::Body;
-use super::event::{Backlog, Event, Events, Parts};
+use super::event::{Backlog, Delivered, Event, Events, Parts};
 use super::front::Front;
 use super::hashes::Proof;
 use super::ledger::Ledger;
@@ -29,7 +29,7 @@ use crate::swarm::help::{HEAD_START, Help};
 use crate::swarm::references::References;
 use crate::swarm::schedule::{Ask, Order, Schedule, Source};
 use crate::swarm::torrent::pieces;
-use crate::upstream::peer::Part;
+use crate::upstream::peer::{Part, Word};
 use crate::validators::Validators;
 use crate::worker::errand::Errand;
 use crate::worker::fetch_file::{FetchFile, Outcome};
@@ -51,6 +51,21 @@ pub(in crate::worker) enum Gathered {
     Done(Outcome),
     /// Nobody else has it: it is up to its origins.
     Alone,
+}
+
+/// Where others may still turn out to have it.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Searching {
+    /// The DHT is being asked.
+    pub in_dht: bool,
+    /// Neighbours are.
+    pub on_link: bool,
+}
+
+impl Searching {
+    pub(super) const fn goes_on(self) -> bool {
+        self.in_dht || self.on_link
+    }
 }
 
 /// A piece that came before it could be told whether it is right.
@@ -89,9 +104,15 @@ pub(in crate::worker) struct Gather<'a> {
     pub(super) is_mirror_alone: bool,
     pub(super) given_up: HashMap<Ask, CancellationToken>,
     /// Whether others may still turn out to have it.
-    pub(super) searching: bool,
+    pub(super) searching: Searching,
     /// Who is asked because it had others, without anybody having said so.
     pub(super) guessed: Option<Source>,
+    /// Whether it does not have this one, and others are to be looked for.
+    pub(super) is_lost: bool,
+    /// How many of the holders are so: it is the first.
+    pub(super) lost: usize,
+    /// What came while others were looked for.
+    pub(super) came: Option<Delivered>,
     pub(super) ledger: Ledger,
     pub(super) heard: Heard,
     pub(super) begun: Instant,
@@ -165,8 +186,11 @@ impl<'a> Gather<'a> {
             doubtful: HashMap::new(),
             is_mirror_alone: false,
             given_up: HashMap::new(),
-            searching: true,
+            searching: Searching::default(),
             guessed: None,
+            is_lost: false,
+            lost: 0,
+            came: None,
             ledger: Ledger::default(),
             heard: Heard::default(),
             begun: Instant::now(),
@@ -198,6 +222,13 @@ impl<'a> Gather<'a> {
         }
         self.begin_to_tick();
         loop {
+            if std::mem::take(&mut self.is_lost) && self.body.is_none() {
+                let goes_on = self.search().await || self.came.is_some();
+                if !goes_on {
+                    return Ok(Gathered::Alone);
+                }
+                self.help.begin(self.now());
+            }
             self.dispatch();
             if let Some(outcome) = self.prove().await? {
                 return Ok(Gathered::Done(outcome));
@@ -221,12 +252,18 @@ impl<'a> Gather<'a> {
                 }
                 continue;
             }
+            if let Some((ask, Some(result))) = self.came.take() {
+                if let Some(outcome) = self.part(ask, result).await? {
+                    return Ok(Gathered::Done(outcome));
+                }
+                continue;
+            }
             let outcome = tokio::select! {
                 Some(event) = self.events.next() => self.take(event).await?,
-                Some(came) = self.parts.next() => match came {
-                    (ask, Some(result)) => self.part(ask, result).await?,
-                    (_, None) => None,
-                },
+                Some(came) = self.parts.next() => {
+                    self.came = Some(came);
+                    None
+                }
                 else => return Ok(Gathered::Alone),
             };
             if let Some(outcome) = outcome {
@@ -296,7 +333,14 @@ impl<'a> Gather<'a> {
 
     async fn take(&mut self, event: Event) -> Result<Option<Outcome>, CoreError> {
         match event {
-            Event::Found(None) => self.searching = false,
+            Event::Found(None) => self.searching.in_dht = false,
+            Event::Heard(None) => self.searching.on_link = false,
+            Event::Heard(Some((heard, asking))) => {
+                if let Word::Has(torrent) = heard.word {
+                    self.is_near(heard.contact, torrent);
+                }
+                self.listen_on(asking);
+            }
             Event::Found(Some((values, finding))) => {
                 let before = self.holders.len();
                 self.take_values(&values);

@@ -288,7 +288,7 @@ async fn ask_in_round(
     wanted: Wanted,
     received: &Arc<AtomicU64>,
 ) -> (Ask, Result<Part, PeerError>) {
-    let Some(Holder { contact }) = holder else {
+    let Some(Holder { contact, .. }) = holder else {
         return (ask, Err(PeerError::Missing));
     };
     let _pending = Pending::begin(core, contact);

@@ -1,18 +1,23 @@
 //! Who has the file, and what they say of its pieces.
 
 use std::collections::HashMap;
+use std::future::pending;
 use std::net::SocketAddr;
+use std::time::Duration;
 
-use tokio::time::{Instant, timeout_at};
+use futures_util::stream::StreamExt;
+use tokio::time::{Instant, sleep_until};
 
 use super::Holder;
 use super::event::Event;
 use super::gather::Gather;
 use super::hashes::Proof;
+use super::lan::{ANSWER, Asking};
 use crate::dht::id::Key;
 use crate::overlay::Finding;
 use crate::swarm::schedule::Source;
 use crate::swarm::torrent::TorrentString;
+use crate::upstream::peer::Word;
 
 /// Peers of one file. Those that come later are not needed.
 const MOST_PEERS: usize = 64;
@@ -21,36 +26,110 @@ const MOST_PEERS: usize = 64;
 /// string than most.
 const SUSPICION: f64 = 0.5;
 
+/// The longest file, in bytes, that is taken from a neighbour without a look
+/// at the mirror's.
+const CHEAP: u64 = 8 * 1024 * 1024;
+
+/// Later than any answer that is waited for.
+const FAR: Duration = Duration::from_secs(10);
+
 /// What a peer is worth that would not be asked if there were a mirror.
 const LEAST: f64 = 0.01;
 
+/// What comes of something, or never anything where there is nothing.
+async fn some<F: Future>(of: Option<F>) -> F::Output {
+    match of {
+        Some(of) => of.await,
+        None => pending().await,
+    }
+}
+
 impl Gather<'_> {
-    /// Asks who has the file, and waits a moment for the first of them.
-    /// Whether it is worth going on.
+    /// Finds somebody who has the file, or probably has. Whether it is worth
+    /// going on.
     pub(super) async fn find(&mut self) -> bool {
         if self.target.is_small() && self.guess() {
             return true;
         }
-        let Some(mut finding) = self.swarm.find(Key::of_hash(&self.target.sha256)) else {
-            return false;
-        };
-        let deadline = Instant::now() + self.swarm.head_start();
-        while self.holders.is_empty() {
-            match timeout_at(deadline, finding.next()).await {
-                Ok(Some(values)) => self.take_values(&values),
-                Ok(None) => {
-                    self.swarm.was_found(!self.holders.is_empty());
-                    self.searching = false;
-                    self.begun = Instant::now();
-                    return !self.holders.is_empty();
+        let is_found = self.search().await;
+        self.begun = Instant::now();
+        self.help.begin(0);
+        is_found
+    }
+
+    /// Asks neighbours and the DHT who has the file, and waits a moment for
+    /// the first of them; or for a neighbour that is about to have it. Whether
+    /// it is worth going on.
+    pub(super) async fn search(&mut self) -> bool {
+        let (core, began) = (&self.fetch.core, Instant::now());
+        let mut asking = self.swarm.ask_neighbours(core, self.target);
+        let mut finding = self.swarm.find(Key::of_hash(&self.target.sha256));
+        let asks_dht = finding.is_some();
+        let (heard_by, found_by) = (began + ANSWER, began + self.swarm.head_start());
+        let (mut heard, mut is_decided) = (Vec::new(), false);
+        let mut awaited = None;
+        while !self.has_others() {
+            let is_due = |by: Instant| by <= Instant::now();
+            let listens = asking.is_some() && !is_due(heard_by);
+            let finds = finding.is_some() && !is_due(found_by);
+            if !listens && !is_decided {
+                is_decided = true;
+                let leader = self.follow(&heard).filter(|_| self.body.is_none());
+                awaited = leader.map(|leader| (leader, Box::pin(self.wait_for(leader))));
+            }
+            if !listens && !finds && awaited.is_none() {
+                break;
+            }
+            let until = match (listens, finds) {
+                (true, _) => heard_by,
+                (false, true) => found_by,
+                (false, false) => began + FAR,
+            };
+            tokio::select! {
+                word = some(asking.as_mut().map(Asking::next)) => match word {
+                    Some(word) => match word.word {
+                        Word::Has(torrent) => self.is_near(word.contact, torrent),
+                        Word::Coming(_) | Word::Missing => heard.push(word),
+                    },
+                    None => asking = None,
+                },
+                values = some(finding.as_mut().map(Finding::next)) => match values {
+                    Some(values) => self.take_values(&values),
+                    None => finding = None,
+                },
+                came = some(awaited.as_mut().map(|(_, came)| came)) => {
+                    let leader = awaited.take().map(|(leader, _)| leader);
+                    if let (Some(torrent), Some(leader)) = (came, leader) {
+                        self.is_near(leader, torrent);
+                    }
                 }
-                Err(_) => break,
+                Some(came) = self.parts.next() => {
+                    self.came = Some(came);
+                    break;
+                }
+                () = sleep_until(until) => {}
             }
         }
-        self.swarm.was_found(!self.holders.is_empty());
-        self.begun = Instant::now();
-        self.search_on(finding);
-        true
+        if let Some(arrival) = &self.errand.arrival {
+            arrival.fetch();
+        }
+        let found = !self.holders.is_empty();
+        let is_by_neighbour = self.holders.iter().any(|holder| holder.is_near);
+        if asks_dht && !is_by_neighbour {
+            self.swarm.was_found(found);
+        }
+        if let Some(finding) = finding {
+            self.search_on(finding);
+        }
+        if let Some(asking) = asking {
+            self.listen_on(asking);
+        }
+        self.has_others() || self.searching.in_dht
+    }
+
+    /// Whether somebody but who was guessed in vain has the file.
+    fn has_others(&self) -> bool {
+        self.holders.len() > self.lost
     }
 
     /// Takes a peer that probably has the file, where one is known.
@@ -62,7 +141,10 @@ impl Gather<'_> {
             return false;
         };
         self.guessed = Some(self.schedule.add(0.0));
-        self.holders.push(Holder { contact });
+        self.holders.push(Holder {
+            contact,
+            is_near: false,
+        });
         self.rank();
         true
     }
@@ -75,17 +157,30 @@ impl Gather<'_> {
         self.guessed = None;
         let contact = self.holders[source].contact;
         self.swarm.is_unlikely(self.errand.url.origin(), contact);
-        match self.swarm.find(Key::of_hash(&self.target.sha256)) {
-            Some(finding) => self.search_on(finding),
-            None => self.searching = false,
-        }
+        self.lost = 1;
+        self.is_lost = true;
     }
 
     pub(super) fn search_on(&mut self, mut finding: Finding) {
+        self.searching.in_dht = true;
         self.events.push(Box::pin(async {
             let values = finding.next().await;
             Event::Found(values.map(|values| (values, finding)))
         }));
+    }
+
+    pub(super) fn listen_on(&mut self, mut asking: Asking) {
+        self.searching.on_link = true;
+        self.events.push(Box::pin(async {
+            let heard = asking.next().await;
+            Event::Heard(heard.map(|heard| (heard, asking)))
+        }));
+    }
+
+    /// Whether somebody is known to have the file there.
+    pub(super) fn is_holder(&self, contact: SocketAddr) -> bool {
+        let mut others = self.holders.iter().skip(self.lost);
+        others.any(|holder| holder.contact == contact)
     }
 
     pub(super) fn take_values(&mut self, values: &[Vec<u8>]) {
@@ -93,14 +188,14 @@ impl Gather<'_> {
             let Some(value) = self.swarm.read(value) else {
                 continue;
             };
-            let known = |holder: &Holder| holder.contact == value.contact;
             let is_full = self.holders.len() >= MOST_PEERS;
-            if is_full || self.holders.iter().any(known) {
+            if is_full || self.is_holder(value.contact) {
                 continue;
             }
             let source = self.schedule.add(0.0);
             self.holders.push(Holder {
                 contact: value.contact,
+                is_near: false,
             });
             self.references.add(source, value.pieces.as_ref());
         }
@@ -175,7 +270,17 @@ impl Gather<'_> {
     pub(super) fn take_torrent(&mut self, torrent: TorrentString) {
         self.fetching = None;
         self.proof = Proof::Torrent(torrent);
-        self.sample();
+        if !self.is_cheap() {
+            self.sample();
+        }
+    }
+
+    /// Whether a neighbour stands for the torrent string of a file so short
+    /// that, should it be false, fetching it again costs next to nothing.
+    fn is_cheap(&self) -> bool {
+        let best = self.references.best();
+        let mut supporters = best.into_iter().flat_map(|best| &best.supporters);
+        self.target.size <= CHEAP && supporters.any(|source| self.holders[*source].is_near)
     }
 
     pub(super) fn torrent(

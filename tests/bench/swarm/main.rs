@@ -23,6 +23,8 @@
 mod apt;
 mod archive;
 mod large;
+#[path = "../../namespaces.rs"]
+mod namespaces;
 mod network;
 mod nginx;
 mod node;

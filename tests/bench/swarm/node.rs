@@ -150,6 +150,9 @@ allow = [\"10.77.0.0/24\"]
 max_size = \"20GiB\"
 min_free = \"16MiB\"
 
+[lan]
+discover = false
+
 [peer]
 listen = [\"{address}:9977\"]
 advertise = \"{address}:9977\"

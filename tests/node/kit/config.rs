@@ -32,6 +32,10 @@ pub struct Config {
     pub data_dir: Option<PathBuf>,
     /// `[dht]` and what belongs to it; off where it is `None`.
     pub dht: Option<Dht>,
+    /// Where clients find the apt face. Elsewhere than on the loop it listens on all addresses.
+    pub at: IpAddr,
+    /// `lan.discover`.
+    pub discovers: bool,
     /// `peer.upload_limit`.
     pub upload_limit: String,
     /// Whether `peer.listen` is left to the default.
@@ -137,6 +141,8 @@ impl Default for Config {
             min_free: "1MiB".to_owned(),
             data_dir: None,
             dht: None,
+            at: [127, 0, 0, 1].into(),
+            discovers: false,
             upload_limit: "0".to_owned(),
             any_peer_port: false,
             wrap: Vec::new(),
@@ -151,9 +157,14 @@ impl Config {
             let names = items.iter().map(|path| path.display().to_string());
             list(&names.collect::<Vec<_>>())
         };
-        let port = ports.apt;
+        let ip = if self.at.is_loopback() {
+            self.at
+        } else {
+            [0, 0, 0, 0].into()
+        };
+        let apt = SocketAddr::new(ip, ports.apt);
         let mut text = format!(
-            "data_dir = \"{}\"\n[apt]\nlisten = [\"127.0.0.1:{port}\"]\nallow = {}\n\
+            "data_dir = \"{}\"\n[apt]\nlisten = [\"{apt}\"]\nallow = {}\n\
              [upstream]\nallow = {}\nconnect = {}\ntimeout = \"{}\"\nca_files = {}\n\
              [cache]\nmax_size = \"{}\"\nmin_free = \"{}\"\n",
             data_dir.display(),
@@ -173,6 +184,7 @@ impl Config {
             write!(text, "[index]\n{verify}{keyrings}").unwrap();
         }
         text += &self.dht(ports);
+        writeln!(text, "[lan]\ndiscover = {}", self.discovers).unwrap();
         for (name, upstreams) in &self.mirrors {
             let upstreams = list(upstreams);
             write!(

@@ -166,6 +166,11 @@ impl Node {
         self.ports.apt
     }
 
+    /// Where it serves apt.
+    pub fn apt_addr(&self) -> SocketAddr {
+        SocketAddr::new(self.config.at, self.ports.apt)
+    }
+
     /// Where it is in the DHT.
     pub fn dht_addr(&self) -> SocketAddr {
         SocketAddr::new(self.ip(), self.ports.dht)
@@ -177,7 +182,11 @@ impl Node {
     }
 
     fn ip(&self) -> IpAddr {
-        self.config.dht.clone().unwrap_or_default().ip
+        let ip = self.config.dht.clone().unwrap_or_default().ip;
+        if ip.is_unspecified() && !self.config.at.is_loopback() {
+            return self.config.at;
+        }
+        ip
     }
 
     /// Its id in the DHT, as the status tells it.
@@ -189,9 +198,9 @@ impl Node {
         std::array::from_fn(|at| u8::from_str_radix(&id[2 * at..2 * at + 2], 16).unwrap())
     }
 
-    /// `http://127.0.0.1:PORT`.
+    /// `http://IP:PORT`.
     pub fn url(&self) -> String {
-        format!("http://127.0.0.1:{}", self.ports.apt)
+        format!("http://{}", self.apt_addr())
     }
 
     /// The configuration file.
@@ -208,7 +217,7 @@ impl Node {
     /// A new connection.
     #[track_caller]
     pub fn connect(&self) -> Client {
-        Client::connect(self.ports.apt).unwrap_or_else(|error| panic!("cannot connect: {error}"))
+        Client::to(self.apt_addr()).unwrap_or_else(|error| panic!("cannot connect: {error}"))
     }
 
     /// Asks on a new connection.
@@ -231,7 +240,7 @@ impl Node {
 
     /// As [`Self::ask`], where failing is an answer too.
     pub fn try_ask(&self, request: &Request) -> std::io::Result<Response> {
-        Client::connect(self.ports.apt)?.ask(request)
+        Client::to(self.apt_addr())?.ask(request)
     }
 
     /// GETs until the node says that it has the file: the end of a download is not the moment

@@ -5,7 +5,7 @@ use super::manner::Manner;
 use super::{Files, free_port};
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::io::{self, Write};
-use std::net::{Shutdown, TcpListener, TcpStream};
+use std::net::{IpAddr, Shutdown, TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
@@ -91,6 +91,7 @@ struct Shared {
 
 /// The origin: files in memory, a listener on loopback, a thread a connection.
 pub struct Origin {
+    ip: IpAddr,
     port: u16,
     shared: Arc<Shared>,
     door: Mutex<Option<JoinHandle<()>>>,
@@ -99,8 +100,14 @@ pub struct Origin {
 impl Origin {
     /// An open origin without files.
     pub fn start() -> Self {
+        Self::at([127, 0, 0, 1].into())
+    }
+
+    /// Likewise, at this address.
+    pub fn at(ip: IpAddr) -> Self {
         loop {
             let origin = Self {
+                ip,
                 port: free_port(),
                 shared: Arc::new(Shared {
                     state: Mutex::default(),
@@ -109,16 +116,16 @@ impl Origin {
                 door: Mutex::new(None),
             };
             // Another process may have been as quick: then it is another port.
-            if let Ok(listener) = TcpListener::bind(("127.0.0.1", origin.port)) {
+            if let Ok(listener) = TcpListener::bind((ip, origin.port)) {
                 origin.listen(listener);
                 return origin;
             }
         }
     }
 
-    /// `127.0.0.1:PORT`.
+    /// `IP:PORT`.
     pub fn host(&self) -> String {
-        format!("127.0.0.1:{}", self.port)
+        format!("{}:{}", self.ip, self.port)
     }
 
     /// The proxy form of a path here.
@@ -262,7 +269,7 @@ impl Origin {
         self.shared.changed.notify_all();
         if let Some(door) = self.door.lock().unwrap().take() {
             while !door.is_finished() {
-                let _ = TcpStream::connect(("127.0.0.1", self.port));
+                let _ = TcpStream::connect((self.ip, self.port));
                 std::thread::sleep(Duration::from_millis(1));
             }
             door.join().unwrap();
@@ -271,7 +278,7 @@ impl Origin {
 
     /// Listens (again) on the same port.
     pub fn open(&self) {
-        self.listen(TcpListener::bind(("127.0.0.1", self.port)).unwrap());
+        self.listen(TcpListener::bind((self.ip, self.port)).unwrap());
     }
 
     fn listen(&self, listener: TcpListener) {

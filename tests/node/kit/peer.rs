@@ -47,6 +47,8 @@ struct State {
     answers: Vec<Answer>,
     /// What no honest node would have sent to it.
     complaints: Vec<String>,
+    /// All that came, as it came.
+    packets: Vec<Vec<u8>>,
 }
 
 struct Shared {
@@ -106,6 +108,7 @@ impl Peer {
                 heard: Vec::new(),
                 answers: Vec::new(),
                 complaints: Vec::new(),
+                packets: Vec::new(),
             }),
         });
         let thread = std::thread::spawn({
@@ -170,6 +173,11 @@ impl Peer {
     /// What it keeps under a key.
     pub fn kept(&self, key: &Id) -> Vec<Vec<u8>> {
         self.state().values.get(key).cloned().unwrap_or_default()
+    }
+
+    /// All packets that came.
+    pub fn packets(&self) -> Vec<Vec<u8>> {
+        self.state().packets.clone()
     }
 
     /// What it was asked, sent again or not.
@@ -318,6 +326,11 @@ impl Shared {
                 continue;
             };
             if len > 0 {
+                self.state
+                    .lock()
+                    .unwrap()
+                    .packets
+                    .push(buffer[..len].to_vec());
                 self.take(&buffer[..len], from);
             }
         }

@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use std::collections::HashMap;
 use std::fmt::Write as _;
 use std::io::{self, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -122,7 +122,12 @@ pub fn path_of(file: &[u8]) -> String {
 impl Seeder {
     /// A seeder without files.
     pub fn that(seeding: Seeding) -> Self {
-        let listener = TcpListener::bind((fresh_ip(), 0)).unwrap();
+        Self::at(fresh_ip(), seeding)
+    }
+
+    /// Likewise, at this address.
+    pub fn at(ip: IpAddr, seeding: Seeding) -> Self {
+        let listener = TcpListener::bind((ip, 0)).unwrap();
         let dead = matches!(seeding, Seeding::Dead);
         let shared = Arc::new(Shared {
             addr: listener.local_addr().unwrap(),

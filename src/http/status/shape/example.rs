@@ -63,6 +63,14 @@ impl Status {
                 peer("192.168.1.11:9977", 0.93, 0),
                 peer("198.51.100.7:9977", 0.0, 4),
             ],
+            lan: Lan {
+                discovering: true,
+                neighbours: vec![Neighbour {
+                    node_id: "b".repeat(40),
+                    address: "192.168.1.11:9977".to_owned(),
+                    last_seen: NOW,
+                }],
+            },
             downloads: vec![download()],
             failing_mirrors: vec![FailingMirror {
                 origin: "http://mirror.example:8080".to_owned(),
