@@ -39,14 +39,14 @@ ALTER TABLE traffic_by_source RENAME TO traffic;
 -- Who asked for files, since the database was made.
 CREATE TABLE visitor (
     face       TEXT    NOT NULL CHECK (face IN ('apt', 'peer')),
-    address    TEXT    NOT NULL,                              -- IP address
+    address    TEXT    NOT NULL,                              -- IP address; of the peer face, the first of an IPv6 network
     hits       INTEGER NOT NULL DEFAULT 0 CHECK (hits >= 0),  -- requests answered from the cache; of the peer face: answered
     misses     INTEGER NOT NULL DEFAULT 0 CHECK (misses >= 0), -- requests that somebody else had to answer
     bytes      INTEGER NOT NULL DEFAULT 0 CHECK (bytes >= 0), -- of bodies sent to it
     last_seen  INTEGER NOT NULL,                              -- written in batches, seconds late
     PRIMARY KEY (face, address)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX visitor_by_last_seen ON visitor (last_seen);
+CREATE INDEX visitor_by_last_seen ON visitor (face, last_seen);
 
 -- Patches by which its lists were brought up to date.
 ALTER TABLE suite ADD COLUMN patches_applied INTEGER NOT NULL DEFAULT 0 CHECK (patches_applied >= 0);

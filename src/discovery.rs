@@ -1,6 +1,6 @@
 //! Nodes on one link find each other by mDNS, and apt clients find this one.
 
-mod links;
+pub mod links;
 
 use std::collections::HashMap;
 use std::io;

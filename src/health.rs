@@ -107,6 +107,12 @@ impl Health {
         lock(&self.failing).remove(origin).is_some()
     }
 
+    /// Forgets origins that nobody asked since they were to be asked again, if
+    /// that was before `since`: nobody may ever ask them again.
+    pub fn forget(&self, since: Millis) {
+        lock(&self.failing).retain(|_, row| row.not_before >= since);
+    }
+
     /// Every origin that is failing, longest first.
     #[must_use]
     pub fn failing(&self) -> Vec<Failing> {
@@ -139,6 +145,16 @@ mod tests {
         assert!(health.answered("http://o"));
         assert!(!health.answered("http://o"));
         assert!(!health.is_down("http://o", 1001));
+    }
+
+    #[test]
+    fn who_is_not_asked_any_more_is_forgotten() {
+        let health = Health::default();
+        assert_eq!(health.failed("http://o", "refused", 0).not_before, 1000);
+        health.forget(1000);
+        assert_eq!(health.failing().len(), 1);
+        health.forget(1001);
+        assert_eq!(health.failing(), []);
     }
 
     #[test]

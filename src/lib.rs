@@ -14,7 +14,7 @@
 //! | 3 | [`http`], [`worker`] | they never call each other: they meet in rows and wake-ups |
 //! | 2½ | [`core`], [`truth`], [`upkeep`] | steps that need rows and bytes together, in the order that a crash allows |
 //! | 2 | [`db`], [`store`], [`upstream`], [`overlay`], [`discovery`], [`signature`], [`lifecycle`] | SQL; bytes; origins and peers; the DHT's socket; mDNS; signatures; signals. None uses another |
-//! | 1 | [`debian`], [`dht`], [`swarm`], [`bencode`], [`mirrors`], [`health`], [`skew`], [`validators`], [`meter`], [`visitors`], [`config`], [`clock`] | without IO (but for reading the configuration), without a clock of their own |
+//! | 1 | [`debian`], [`dht`], [`swarm`], [`bencode`], [`mirrors`], [`health`], [`skew`], [`validators`], [`meter`], [`visitors`], [`config`], [`clock`], [`human`] | without IO (but for reading the configuration), without a clock of their own |
 //!
 //! # One .deb's journey
 //!
@@ -89,6 +89,7 @@ pub mod dht;
 pub mod discovery;
 pub mod health;
 pub mod http;
+pub mod human;
 pub mod lifecycle;
 pub mod meter;
 pub mod mirrors;

@@ -182,6 +182,12 @@ impl Meters {
         }
     }
 
+    /// What rows have: a restart goes on from here, however the process ends.
+    #[must_use]
+    pub fn in_rows(&self) -> Amounts {
+        self.rows().all
+    }
+
     /// All that was counted; what waits to be written counts to `hour`.
     #[must_use]
     pub fn sums(&self, hour: i64) -> Sums {
@@ -217,6 +223,17 @@ mod tests {
         assert_eq!(after.hours[&9].of(Kind::Hits), 3);
         assert_eq!(after.hours[&10].of(Kind::Hits), 4);
         assert_eq!(meters.pending().of(Kind::Hits), 4);
+    }
+
+    #[test]
+    fn what_a_kill_would_lose_is_not_in_rows() {
+        let meters = Meters::default();
+        meters.add(Kind::Hits, 3);
+        assert_eq!(meters.in_rows(), Amounts::default());
+        let pending = meters.pending();
+        meters.add(Kind::Hits, 4);
+        meters.written(9, &pending);
+        assert_eq!(meters.in_rows(), pending);
     }
 
     #[test]

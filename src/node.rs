@@ -287,6 +287,7 @@ impl Node {
             upstream: upstream.clone(),
             has_bootstrap: !config.dht.bootstrap.is_empty(),
             speeds: Arc::default(),
+            shared: Arc::default(),
         };
         let peer = &config.peer;
         let asks_peers = peer.enabled && (overlay.is_some() || config.lan.discover);

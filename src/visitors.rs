@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crate::clock::Millis;
 use crate::meter::{Kind, Meters};
 
-/// Addresses in memory; also rows that are kept.
+/// Addresses of each face in memory; also rows that are kept.
 pub const MOST: usize = 10_000;
 
 /// What a visitor asks.
@@ -25,6 +25,9 @@ pub enum Face {
 }
 
 impl Face {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Apt, Self::Peer];
+
     /// The face as rows spell it.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -37,9 +40,7 @@ impl Face {
     /// The face that rows spell so.
     #[must_use]
     pub fn of(text: &str) -> Option<Self> {
-        [Self::Apt, Self::Peer]
-            .into_iter()
-            .find(|face| face.as_str() == text)
+        Self::ALL.into_iter().find(|face| face.as_str() == text)
     }
 }
 
@@ -48,7 +49,7 @@ impl Face {
 pub struct Visits {
     /// What it asked.
     pub face: Face,
-    /// Its IP address.
+    /// Its IP address; of the peer face, the first of its household's.
     pub address: IpAddr,
     /// Requests answered from the cache; of the peer face: answered.
     pub hits: u64,
@@ -70,7 +71,6 @@ impl Visits {
 #[derive(Debug)]
 pub struct Visitor {
     meters: Arc<Meters>,
-    face: Face,
     address: IpAddr,
     hits: AtomicU64,
     misses: AtomicU64,
@@ -83,7 +83,6 @@ impl Visitor {
     fn new(meters: Arc<Meters>, known: Visits) -> Arc<Self> {
         Arc::new(Self {
             meters,
-            face: known.face,
             address: known.address,
             hits: AtomicU64::new(known.hits),
             misses: AtomicU64::new(known.misses),
@@ -152,12 +151,18 @@ impl Visitor {
         (news.requests() > 0 || news.bytes > 0).then_some(news)
     }
 
-    fn written(&self, news: &Visits) {
+    /// The row is this now. It has more than was written where it was counted
+    /// before this visitor was dropped from memory: from there it goes on.
+    fn written(&self, row: &Visits, news: &Visits) {
         let mut rows = self.rows();
-        rows.hits += news.hits;
-        rows.misses += news.misses;
-        rows.bytes += news.bytes;
-        rows.last_seen = news.last_seen;
+        for (counter, row, known, news) in [
+            (&self.hits, row.hits, rows.hits, news.hits),
+            (&self.misses, row.misses, rows.misses, news.misses),
+            (&self.bytes, row.bytes, rows.bytes, news.bytes),
+        ] {
+            counter.fetch_add(row.saturating_sub(known + news), Ordering::Relaxed);
+        }
+        *rows = *row;
     }
 }
 
@@ -165,8 +170,11 @@ impl Visitor {
 #[derive(Debug)]
 pub struct Visitors {
     meters: Arc<Meters>,
-    known: Mutex<HashMap<(Face, IpAddr), Arc<Visitor>>>,
+    /// Of each face, so that neither takes the other's places.
+    known: [Mutex<Known>; Face::ALL.len()],
 }
+
+type Known = HashMap<IpAddr, Arc<Visitor>>;
 
 impl Visitors {
     /// Nobody yet; what they are given is counted in these meters too.
@@ -174,16 +182,15 @@ impl Visitors {
     pub fn new(meters: Arc<Meters>) -> Self {
         Self {
             meters,
-            known: Mutex::default(),
+            known: <[Mutex<Known>; Face::ALL.len()]>::default(),
         }
     }
 
     /// Takes the rows as they are at the start.
     pub fn load(&self, rows: Vec<Visits>) {
-        let mut known = self.known();
         for row in rows {
             let visitor = Visitor::new(Arc::clone(&self.meters), row);
-            known.insert((row.face, row.address), visitor);
+            self.known(row.face).insert(row.address, visitor);
         }
     }
 
@@ -191,8 +198,8 @@ impl Visitors {
     /// those who are connected, one more counts in the sums only.
     #[must_use]
     pub fn of(&self, face: Face, address: IpAddr) -> Arc<Visitor> {
-        let mut known = self.known();
-        if let Some(visitor) = known.get(&(face, address)) {
+        let mut known = self.known(face);
+        if let Some(visitor) = known.get(&address) {
             return Arc::clone(visitor);
         }
         if known.len() >= MOST {
@@ -210,7 +217,7 @@ impl Visitors {
             },
         );
         if known.len() < MOST {
-            known.insert((face, address), Arc::clone(&visitor));
+            known.insert(address, Arc::clone(&visitor));
         }
         visitor
     }
@@ -219,9 +226,8 @@ impl Visitors {
     #[must_use]
     pub fn latest(&self, face: Face, most: usize, now: Millis) -> Vec<Visits> {
         let mut latest: Vec<_> = self
-            .known()
+            .known(face)
             .values()
-            .filter(|visitor| visitor.face == face)
             .map(|visitor| visitor.visits(now))
             .filter(|visits| visits.requests() > 0)
             .collect();
@@ -237,37 +243,46 @@ impl Visitors {
     /// Bytes sent to this address.
     #[must_use]
     pub fn bytes_to(&self, face: Face, address: IpAddr) -> u64 {
-        let known = self.known();
-        let visitor = known.get(&(face, address));
+        let known = self.known(face);
+        let visitor = known.get(&address);
         visitor.map_or(0, |visitor| visitor.bytes.load(Ordering::Relaxed))
     }
 
     /// What rows do not know yet.
     #[must_use]
     pub fn unwritten(&self, now: Millis) -> Vec<Visits> {
-        let known = self.known();
-        let news = known.values().filter_map(|visitor| visitor.unwritten(now));
-        news.collect()
+        let mut news = Vec::new();
+        for face in Face::ALL {
+            let known = self.known(face);
+            news.extend(known.values().filter_map(|visitor| visitor.unwritten(now)));
+        }
+        news
     }
 
-    /// Notes that rows know this now.
-    pub fn written(&self, news: &[Visits]) {
-        let known = self.known();
+    /// Notes that these rows have the news now.
+    pub fn written(&self, news: &[Visits], rows: &[Visits]) {
+        let key = |visits: &Visits| (visits.face, visits.address);
+        let rows: HashMap<_, _> = rows.iter().map(|row| (key(row), row)).collect();
         for visits in news {
-            if let Some(visitor) = known.get(&(visits.face, visits.address)) {
-                visitor.written(visits);
+            let visitor = self.known(visits.face).get(&visits.address).cloned();
+            if let (Some(visitor), Some(row)) = (visitor, rows.get(&key(visits))) {
+                visitor.written(row, visits);
             }
         }
     }
 
     /// Forgets who was not seen since then, and is not here.
     pub fn forget(&self, since: Millis) {
-        self.known()
-            .retain(|_, visitor| !is_away(visitor) || visitor.rows().last_seen >= since);
+        for face in Face::ALL {
+            self.known(face)
+                .retain(|_, visitor| !is_away(visitor) || visitor.rows().last_seen >= since);
+        }
     }
 
-    fn known(&self) -> MutexGuard<'_, HashMap<(Face, IpAddr), Arc<Visitor>>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    fn known(&self, face: Face) -> MutexGuard<'_, Known> {
+        self.known[face as usize]
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -278,7 +293,7 @@ fn is_away(visitor: &mut Arc<Visitor>) -> bool {
 }
 
 /// The tenth of them who were not seen for longest go: one search for many.
-fn make_room(known: &mut HashMap<(Face, IpAddr), Arc<Visitor>>) {
+fn make_room(known: &mut Known) {
     let mut away: Vec<_> = known
         .iter_mut()
         .filter_map(|(key, visitor)| is_away(visitor).then(|| (visitor.rows().last_seen, *key)))
@@ -303,6 +318,26 @@ mod tests {
         Visitors::new(Arc::default())
     }
 
+    /// Writes to rows that had nothing before this process.
+    fn write(visitors: &Visitors, now: Millis) {
+        let news = visitors.unwritten(now);
+        written(visitors, &news);
+    }
+
+    fn written(visitors: &Visitors, news: &[Visits]) {
+        let row = |news: &Visits| {
+            let known = *visitors.known(news.face)[&news.address].rows();
+            Visits {
+                hits: known.hits + news.hits,
+                misses: known.misses + news.misses,
+                bytes: known.bytes + news.bytes,
+                ..*news
+            }
+        };
+        let rows: Vec<_> = news.iter().map(row).collect();
+        visitors.written(news, &rows);
+    }
+
     #[test]
     fn what_is_written_is_not_written_again_and_what_is_refused_is() {
         let visitors = visitors();
@@ -314,11 +349,11 @@ mod tests {
         assert_eq!((news[0].hits, news[0].misses, news[0].bytes), (1, 1, 7));
         client.sent(Kind::ClientsFromCache, 5);
         assert_eq!(visitors.unwritten(20)[0].bytes, 12, "nobody took it");
-        visitors.written(&news);
+        written(&visitors, &news);
         let rest = visitors.unwritten(30);
         assert_eq!((rest[0].hits, rest[0].bytes), (0, 5));
         assert_eq!(rest[0].last_seen, 10, "bytes are no request");
-        visitors.written(&rest);
+        written(&visitors, &rest);
         assert!(visitors.unwritten(40).is_empty());
         assert!(visitors.latest(Face::Apt, 0, 40).is_empty());
         let seen = visitors.latest(Face::Apt, 1, 40);
@@ -345,7 +380,7 @@ mod tests {
             .collect();
         for (now, other) in (10..).zip(&others) {
             other.hit();
-            after.written(&after.unwritten(now));
+            write(&after, now);
         }
         let latest = after.latest(Face::Apt, 3, 20);
         let latest: Vec<_> = latest.iter().map(|visits| visits.address).collect();
@@ -365,12 +400,12 @@ mod tests {
         for number in 2..most {
             visitors.of(Face::Apt, ip(number)).hit();
             if number == most / 2 {
-                visitors.written(&visitors.unwritten(1000));
+                write(&visitors, 1000);
             }
         }
         let unwritten = visitors.unwritten(2000);
         visitors.of(Face::Apt, ip(most)).hit();
-        let left = visitors.known().len();
+        let left = visitors.known(Face::Apt).len();
         assert_eq!(left, MOST - MOST / 10 + 1);
         assert!(Arc::ptr_eq(&here, &visitors.of(Face::Apt, ip(0))));
         assert_eq!(visitors.unwritten(2000).len(), unwritten.len() + 1);
@@ -381,9 +416,45 @@ mod tests {
         let visitors = visitors();
         let most = u32::try_from(MOST).unwrap();
         let here: Vec<_> = (0..most).map(|n| visitors.of(Face::Peer, ip(n))).collect();
-        visitors.of(Face::Apt, ip(most)).hit();
-        assert_eq!(visitors.known().len(), here.len());
-        assert_eq!(visitors.meters.pending().of(Kind::Hits), 1);
+        visitors.of(Face::Peer, ip(most)).sent(Kind::ToPeers, 1);
+        assert_eq!(visitors.known(Face::Peer).len(), here.len());
+        assert_eq!(visitors.meters.pending().of(Kind::ToPeers), 1);
+    }
+
+    #[test]
+    fn no_number_of_nodes_takes_a_client_s_place() {
+        let visitors = visitors();
+        visitors.of(Face::Apt, ip(1)).hit();
+        for number in 0..3 * u32::try_from(MOST).unwrap() {
+            visitors.of(Face::Peer, ip(number)).took();
+            if number % 1000 == 0 {
+                write(&visitors, i64::from(number));
+            }
+        }
+        assert!(visitors.known(Face::Peer).len() <= MOST);
+        assert_eq!(visitors.latest(Face::Apt, 9, 0)[0].hits, 1);
+    }
+
+    #[test]
+    fn who_comes_back_goes_on_from_its_row() {
+        let visitors = visitors();
+        let client = visitors.of(Face::Apt, ip(1));
+        client.hit();
+        client.sent(Kind::ClientsFromCache, 7);
+        let news = visitors.unwritten(10);
+        let row = Visits {
+            hits: 101,
+            misses: 5,
+            bytes: 1007,
+            ..news[0]
+        };
+        // Counted while it is written.
+        client.hit();
+        visitors.written(&news, &[row]);
+        let seen = visitors.latest(Face::Apt, 1, 20)[0];
+        assert_eq!((seen.hits, seen.misses, seen.bytes), (102, 5, 1007));
+        let rest = visitors.unwritten(20);
+        assert_eq!((rest[0].hits, rest[0].misses, rest[0].bytes), (1, 0, 0));
     }
 
     #[test]
@@ -395,9 +466,9 @@ mod tests {
         }
         visitors.forget(100);
         assert_eq!(visitors.latest(Face::Apt, 9, 5).len(), 2, "not yet written");
-        visitors.written(&visitors.unwritten(5));
+        write(&visitors, 5);
         visitors.forget(100);
         assert_eq!(visitors.latest(Face::Apt, 9, 6)[0].address, here.address());
-        assert_eq!(visitors.known().len(), 1);
+        assert_eq!(visitors.known(Face::Apt).len(), 1);
     }
 }

@@ -71,10 +71,14 @@ async function refresh() {
     const answer = await fetch(location.pathname, { cache: "no-store", signal: AbortSignal.timeout(PATIENCE) });
     if (!answer.ok) throw new Error(answer.statusText);
     const page = new DOMParser().parseFromString(await answer.text(), "text/html");
-    const style = (of) => of.querySelector("link[rel=stylesheet]")?.getAttribute("href");
+    const release = (of) =>
+      of.querySelector("link[rel=stylesheet]")?.getAttribute("href") + " " + of.querySelector("script")?.getAttribute("src");
     if (!page.getElementById("main")) throw new Error("another page");
     // Another release of the node has another style and script.
-    if (style(page) !== style(document)) location.reload();
+    if (release(page) !== release(document)) {
+      location.reload();
+      return;
+    }
     for (const section of page.querySelectorAll("main > section")) {
       const old = document.getElementById(section.id);
       if (old) morph(old, section);

@@ -20,6 +20,7 @@ const FLOORS: [&[&[&str]]; 5] = [
         "visitors",
         "config",
         "clock",
+        "human",
     ]],
     &[
         &["db"],

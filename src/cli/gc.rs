@@ -3,11 +3,11 @@
 use std::process::ExitCode;
 
 use anyhow::bail;
-use humansize::{BINARY, format_size};
 
 use super::chore::{Where, ask, bar, runtime, show};
 use crate::config::Config;
 use crate::http::control::Line;
+use crate::human::size;
 use crate::upkeep::evict::{Evicted, evict};
 
 pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
@@ -15,7 +15,7 @@ pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
     println!(
         "{} files evicted, {} freed",
         evicted.files,
-        format_size(evicted.bytes, BINARY)
+        size(evicted.bytes)
     );
     Ok(ExitCode::SUCCESS)
 }

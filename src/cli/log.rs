@@ -10,6 +10,7 @@ use tracing_subscriber::field::MakeExt;
 use tracing_subscriber::fmt::format::{Writer, debug_fn};
 
 use crate::config::{Log, LogFormat};
+use crate::human::is_odd;
 
 /// Starts the log, once in a process.
 pub(super) fn start(log: &Log) -> anyhow::Result<()> {
@@ -37,7 +38,7 @@ fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt
     if field.name() == "message" {
         // One line is one event, whatever a library writes.
         for c in text.chars() {
-            if c.is_control() {
+            if is_odd(c) {
                 write!(writer, "{}", c.escape_default())?;
             } else {
                 writer.write_char(c)?;
@@ -54,7 +55,7 @@ fn write_field(writer: &mut Writer<'_>, field: &Field, value: &dyn Debug) -> fmt
 /// or another line.
 fn quoted(text: &str) -> String {
     let bare = |text: &str| {
-        let odd = |c: char| c.is_whitespace() || c.is_control() || matches!(c, '"' | '\\');
+        let odd = |c: char| c.is_whitespace() || is_odd(c) || matches!(c, '"' | '\\');
         !text.is_empty() && !text.contains(odd)
     };
     // Strings come in quotes, other values as they show themselves.
@@ -74,7 +75,7 @@ fn is_escaped(inner: &str) -> bool {
         match c {
             '\\' if chars.next().is_some() => {}
             '\\' | '"' => return false,
-            c if c.is_control() => return false,
+            c if is_odd(c) => return false,
             _ => {}
         }
     }
@@ -94,6 +95,8 @@ mod tests {
             ("no route to host", r#""no route to host""#),
             ("a\nb=c", r#""a\nb=c""#),
             ("a \"word\"", r#""a \"word\"""#),
+            ("abc\u{202e}cba", r#""abc\u{202e}cba""#),
+            ("a\u{200b}", r#""a\u{200b}""#),
             ("back\\slash", r#""back\\slash""#),
         ] {
             assert_eq!(quoted(value), line, "as it shows itself");
@@ -108,13 +111,15 @@ mod tests {
             "\"a\\\"",
             "\"a\u{1b}[31m\"",
             "\"\n\"",
+            "\"\u{2028}\"",
+            "\"a\u{202e}b\"",
             "\"",
         ] {
             let line = quoted(value);
             assert!(line.starts_with('"') && line.ends_with('"'), "{line}");
             let inner = &line[1..line.len() - 1];
             assert!(super::is_escaped(inner), "{line}");
-            assert!(!line.contains(char::is_control), "{line}");
+            assert!(!line.contains(super::is_odd), "{line}");
         }
     }
 }

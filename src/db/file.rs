@@ -98,8 +98,10 @@ impl Db {
 
     /// What the status tells of bodies, with up to `limit` of the largest and
     /// of the latest; an index goes by the path that its Release gives it, for
-    /// its address is a hash. Takes as long with many as with few: their sum is in no
-    /// index, so the store's account of bytes has to tell it.
+    /// its address is a hash. All but the count takes as long with many as with
+    /// few; counting reads the pages of an index, a hundredth of a millisecond for
+    /// 100,000. The sum of bytes would take the table itself: the store's account
+    /// tells it.
     ///
     /// # Errors
     /// When the database refuses.

@@ -49,6 +49,17 @@ impl Db {
         Ok(())
     }
 
+    /// Forgets origins that were to be asked again before `since`.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn forget_mirrors(&self, since: Millis) -> Result<(), DbError> {
+        sqlx::query!("DELETE FROM mirror WHERE not_before < ?", since)
+            .execute(&mut *self.writer().await)
+            .await?;
+        Ok(())
+    }
+
     /// An origin answers again: what waits in backoff for it is tried now.
     ///
     /// # Errors

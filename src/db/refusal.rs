@@ -64,6 +64,15 @@ pub struct Refused {
     pub last_at: Millis,
 }
 
+/// How many files were not believed for one reason.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RefusedFiles {
+    /// In what way.
+    pub kind: Kind,
+    /// Files, each counted once for each origin that sent it.
+    pub files: u64,
+}
+
 impl Db {
     /// Writes that something was not believed.
     ///
@@ -93,13 +102,16 @@ impl Db {
         Ok(())
     }
 
-    /// The latest refusals, at most `limit`.
+    /// The latest refusals of a kind, or of every kind, at most `limit`.
     ///
     /// # Errors
     /// When the database refuses.
-    pub async fn refusals(&self, limit: i64) -> Result<Vec<Refused>, DbError> {
+    pub async fn refusals(&self, of: Option<Kind>, limit: i64) -> Result<Vec<Refused>, DbError> {
+        let of = of.map(Kind::as_str);
         let rows = sqlx::query!(
-            "SELECT kind, url, origin, reason, times, last_at FROM refusal ORDER BY last_at DESC LIMIT ?",
+            "SELECT kind, url, origin, reason, times, last_at FROM refusal
+             WHERE ?1 IS NULL OR kind = ?1 ORDER BY last_at DESC LIMIT ?2",
+            of,
             limit
         )
         .fetch_all(self.reader())
@@ -113,6 +125,26 @@ impl Db {
                     reason: row.reason,
                     times: row.times,
                     last_at: row.last_at,
+                })
+            })
+            .collect()
+    }
+
+    /// How many files were refused, by the kind.
+    ///
+    /// # Errors
+    /// When the database refuses.
+    pub async fn refused_files(&self) -> Result<Vec<RefusedFiles>, DbError> {
+        let rows = sqlx::query!(
+            r#"SELECT kind, count(*) AS "files!: i64" FROM refusal GROUP BY kind ORDER BY kind"#
+        )
+        .fetch_all(self.reader())
+        .await?;
+        rows.into_iter()
+            .map(|row| {
+                Ok(RefusedFiles {
+                    kind: Kind::parse(&row.kind).ok_or_else(|| DbError::Row("a refusal".into()))?,
+                    files: u64::try_from(row.files).unwrap_or(0),
                 })
             })
             .collect()

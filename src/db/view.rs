@@ -60,6 +60,15 @@ pub struct SuiteStatus {
     pub last_error: Option<String>,
 }
 
+impl SuiteStatus {
+    /// Until when it was valid, where a client asked for it later: what nobody
+    /// asks for is not brought up to date, and no fault.
+    #[must_use]
+    pub fn expired_at(&self) -> Option<Millis> {
+        self.valid_until.filter(|until| *until < self.asked_at)
+    }
+}
+
 impl Db {
     /// Every view.
     ///

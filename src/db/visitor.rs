@@ -8,40 +8,39 @@ use crate::visitors::{Face, Visits};
 const BATCH: usize = 1000;
 
 impl Db {
-    /// Those who asked last, at most so many.
+    /// Those of each face who asked last, at most so many.
     ///
     /// # Errors
     /// When the database refuses, or a row is damaged.
     pub async fn visitors(&self, most: usize) -> Result<Vec<Visits>, DbError> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
-        let rows = sqlx::query!(
-            "SELECT face, address, hits, misses, bytes, last_seen
-             FROM visitor ORDER BY last_seen DESC LIMIT ?",
-            most
-        )
-        .fetch_all(self.reader())
-        .await?;
-        let damaged = || DbError::Row("visitor".into());
-        let visitors = rows.into_iter().map(|row| {
-            Ok(Visits {
-                face: Face::of(&row.face).ok_or_else(damaged)?,
-                address: row.address.parse().map_err(|_| damaged())?,
-                hits: unsigned(row.hits),
-                misses: unsigned(row.misses),
-                bytes: unsigned(row.bytes),
-                last_seen: row.last_seen,
-            })
-        });
-        visitors.collect()
+        let mut visitors = Vec::new();
+        for face in Face::ALL {
+            let face = face.as_str();
+            let rows = sqlx::query_as!(
+                Row,
+                "SELECT face, address, hits, misses, bytes, last_seen
+                 FROM visitor WHERE face = ? ORDER BY last_seen DESC LIMIT ?",
+                face,
+                most
+            )
+            .fetch_all(self.reader())
+            .await?;
+            for row in rows {
+                visitors.push(row.try_into()?);
+            }
+        }
+        Ok(visitors)
     }
 
-    /// Adds what was counted since.
+    /// Adds what was counted since, and says what the rows have then.
     ///
     /// # Errors
     /// When the database refuses; then nothing of this is added.
-    pub async fn add_visits(&self, news: &[Visits]) -> Result<(), DbError> {
+    pub async fn add_visits(&self, news: &[Visits]) -> Result<Vec<Visits>, DbError> {
+        let mut written = Vec::with_capacity(news.len());
         if news.is_empty() {
-            return Ok(());
+            return Ok(written);
         }
         let mut writer = self.writer().await;
         let mut tx = super::begin(&mut writer).await?;
@@ -60,36 +59,73 @@ impl Db {
                 })
                 .collect();
             let rows = serde_json::to_string(&rows).unwrap_or_default();
-            sqlx::query!(
+            let rows = sqlx::query_as!(
+                Row,
                 "INSERT INTO visitor (face, address, hits, misses, bytes, last_seen)
                  SELECT value ->> 0, value ->> 1, value ->> 2, value ->> 3, value ->> 4, value ->> 5
                  FROM json_each(?) WHERE true
                  ON CONFLICT (face, address) DO UPDATE SET
                      hits = hits + excluded.hits, misses = misses + excluded.misses,
-                     bytes = bytes + excluded.bytes, last_seen = excluded.last_seen",
+                     bytes = bytes + excluded.bytes, last_seen = excluded.last_seen
+                 RETURNING face, address, hits, misses, bytes, last_seen",
                 rows
             )
-            .execute(&mut *tx)
+            .fetch_all(&mut *tx)
             .await?;
+            for row in rows {
+                written.push(row.try_into()?);
+            }
         }
-        Ok(tx.commit().await?)
+        tx.commit().await?;
+        Ok(written)
     }
 
-    /// Forgets who was not seen since then, and of the others all but the
-    /// latest, so many.
+    /// Forgets who was not seen since then, and of the others of each face all
+    /// but the latest, so many.
     ///
     /// # Errors
     /// When the database refuses.
     pub async fn forget_visitors(&self, since: Millis, most: usize) -> Result<(), DbError> {
         let most = i64::try_from(most).unwrap_or(i64::MAX);
-        sqlx::query!(
-            "DELETE FROM visitor WHERE last_seen < ? OR (face, address) IN
-                 (SELECT face, address FROM visitor ORDER BY last_seen DESC LIMIT -1 OFFSET ?)",
-            since,
-            most
-        )
-        .execute(&mut *self.writer().await)
-        .await?;
+        let mut writer = self.writer().await;
+        for face in Face::ALL {
+            let face = face.as_str();
+            sqlx::query!(
+                "DELETE FROM visitor WHERE face = ?1 AND (last_seen < ?2 OR address IN
+                     (SELECT address FROM visitor WHERE face = ?1
+                      ORDER BY last_seen DESC LIMIT -1 OFFSET ?3))",
+                face,
+                since,
+                most
+            )
+            .execute(&mut *writer)
+            .await?;
+        }
         Ok(())
+    }
+}
+
+struct Row {
+    face: String,
+    address: String,
+    hits: i64,
+    misses: i64,
+    bytes: i64,
+    last_seen: Millis,
+}
+
+impl TryFrom<Row> for Visits {
+    type Error = DbError;
+
+    fn try_from(row: Row) -> Result<Self, DbError> {
+        let damaged = || DbError::Row("visitor".into());
+        Ok(Self {
+            face: Face::of(&row.face).ok_or_else(damaged)?,
+            address: row.address.parse().map_err(|_| damaged())?,
+            hits: unsigned(row.hits),
+            misses: unsigned(row.misses),
+            bytes: unsigned(row.bytes),
+            last_seen: row.last_seen,
+        })
     }
 }

@@ -200,6 +200,34 @@ pub fn network_of(ip: IpAddr) -> IpAddr {
     }
 }
 
+/// Whom an address stands for. On this very network every address is somebody
+/// else; of others one may have a whole site's.
+#[must_use]
+pub fn household_of(address: IpAddr) -> IpAddr {
+    if is_near(address) {
+        address
+    } else {
+        network_of(address)
+    }
+}
+
+/// A household as people read it: `192.0.2.1`, `fd00::1`, `2001:db8:1::/48`.
+#[must_use]
+pub fn household_name(household: IpAddr) -> String {
+    if household.is_ipv4() || is_near(household) {
+        household.to_string()
+    } else {
+        format!("{household}/48")
+    }
+}
+
+fn is_near(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V6(ip) => ip.is_unique_local() || ip.is_unicast_link_local() || ip.is_loopback(),
+        IpAddr::V4(_) => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -341,6 +369,20 @@ mod tests {
         ] {
             let expected: IpAddr = network.parse().unwrap();
             assert_eq!(network_of(ip.parse().unwrap()), expected);
+        }
+    }
+
+    #[test]
+    fn a_household_is_a_network_unless_it_is_near() {
+        for (ip, name) in [
+            ("1.2.3.4", "1.2.3.4"),
+            ("::ffff:1.2.3.4", "1.2.3.4"),
+            ("2001:db8:1:2::3", "2001:db8:1::/48"),
+            ("fd00::1", "fd00::1"),
+            ("fe80::1", "fe80::1"),
+            ("::1", "::1"),
+        ] {
+            assert_eq!(household_name(household_of(ip.parse().unwrap())), name);
         }
     }
 

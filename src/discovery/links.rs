@@ -25,11 +25,12 @@ pub(super) fn is_unusable(ip: IpAddr) -> bool {
 
 /// The networks that this machine is on, but for its own loop.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Links(Vec<Link>);
+pub struct Links(Vec<Link>);
 
 impl Links {
     /// As the machine has them now.
-    pub(super) fn now() -> Self {
+    #[must_use]
+    pub fn now() -> Self {
         let interfaces = if_addrs::get_if_addrs().unwrap_or_default();
         let link = |interface: if_addrs::Interface| {
             let prefix = match &interface.addr {
@@ -47,7 +48,7 @@ impl Links {
 
     /// These interfaces, each with its own address and network.
     #[cfg(test)]
-    pub(super) fn of(links: &[(u32, &str)]) -> Self {
+    pub(crate) fn of(links: &[(u32, &str)]) -> Self {
         let link = |(index, net): &(u32, &str)| Link {
             index: Some(*index),
             net: net.parse().unwrap(),
@@ -60,6 +61,18 @@ impl Links {
     pub(super) fn have(&self, scoped: &ScopedIp) -> bool {
         let (ip, heard_on) = (scoped.to_ip_addr(), heard_on(scoped));
         self.are_of(ip, &heard_on)
+    }
+
+    /// Whether an address is of a network of this machine, or in the same /64
+    /// as one of its own: an interface may hold an address alone (RFC 5942).
+    #[must_use]
+    pub fn are_near(&self, ip: IpAddr) -> bool {
+        let ip = ip.to_canonical();
+        let is_near = |link: &Link| match (link.net.addr(), ip) {
+            (IpAddr::V6(own), IpAddr::V6(ip)) if own.to_bits() >> 64 == ip.to_bits() >> 64 => true,
+            _ => link.net.contains(&ip),
+        };
+        self.0.iter().any(is_near)
     }
 
     fn are_of(&self, ip: IpAddr, heard_on: &[u32]) -> bool {

@@ -1,6 +1,5 @@
 //! The status as Prometheus reads it.
 
-use std::collections::BTreeMap;
 use std::fmt::Debug;
 
 use axum::http::{HeaderMap, HeaderValue, header};
@@ -16,20 +15,23 @@ use super::status::Status;
 use super::status::shape::HealthState;
 use crate::clock::Millis;
 use crate::db::view::SuiteStatus;
+use crate::meter::{Amounts, Kind};
 
 const OPENMETRICS: &str = "application/openmetrics-text";
 
-/// The status as text, in the format that the scraper asks for.
-pub fn answer(status: &Status, asked: &HeaderMap) -> Response {
+/// The status as text, in the format that the scraper asks for. Counters tell
+/// what rows have: one that goes back is taken for one that began anew, and all
+/// of it counts again.
+pub fn answer(status: &Status, in_rows: &Amounts, asked: &HeaderMap) -> Response {
     let (kind, text) = if wants_openmetrics(asked) {
         (
             "application/openmetrics-text; version=1.0.0; charset=utf-8",
-            openmetrics(status),
+            openmetrics(status, in_rows),
         )
     } else {
         (
             "text/plain; version=0.0.4; charset=utf-8",
-            classic(&openmetrics(status)),
+            classic(&openmetrics(status, in_rows)),
         )
     };
     let headers = [
@@ -77,11 +79,11 @@ fn classic(openmetrics: &str) -> String {
     text
 }
 
-fn openmetrics(status: &Status) -> String {
+fn openmetrics(status: &Status, in_rows: &Amounts) -> String {
     let mut metrics = Metrics(Registry::with_prefix("aptmesh"));
     metrics.node(status);
     metrics.health(status);
-    metrics.bytes(status);
+    metrics.bytes(status, in_rows);
     metrics.cache(status);
     metrics.index(status);
     metrics.peers(status);
@@ -197,8 +199,9 @@ impl Metrics {
     }
 
     fn health(&mut self, status: &Status) {
-        const STATES: [(HealthState, &str); 3] = [
+        const STATES: [(HealthState, &str); 4] = [
             (HealthState::Healthy, "healthy"),
+            (HealthState::Notice, "notice"),
             (HealthState::Degraded, "degraded"),
             (HealthState::Failing, "failing"),
         ];
@@ -206,7 +209,10 @@ impl Metrics {
         self.gauges(
             "health_state",
             "1 for the state that the node is in: degraded: somebody should look; failing: clients do not get something that they ask for",
-            STATES.map(|(state, name)| (label("state", name), u64::from(health.state == state))),
+            STATES
+                .into_iter()
+                .filter(|(state, _)| *state != HealthState::Notice)
+                .map(|(state, name)| (label("state", name), u64::from(health.state == state))),
         );
         let findings = STATES.into_iter().skip(1).map(|(state, name)| {
             let of_state = health.findings.iter().filter(|found| found.state == state);
@@ -214,7 +220,7 @@ impl Metrics {
         });
         self.gauges(
             "health_findings",
-            "Things that are wrong now, by how grave they are; the status page tells of each",
+            "Things to know of now, by how grave they are (notice: nothing is wrong); the status page tells of each",
             findings,
         );
         let failing = status.failing_mirrors.iter();
@@ -225,37 +231,37 @@ impl Metrics {
         );
     }
 
-    fn bytes(&mut self, status: &Status) {
-        let (all, traffic) = (&status.served.all, &status.traffic);
+    fn bytes(&mut self, status: &Status, in_rows: &Amounts) {
+        let of = |name, label_of, kind| (label(name, label_of), in_rows.of(kind));
         self.counters(
             "client_bytes",
             "Bytes of bodies sent to apt clients, by where they came from, since the database was made",
             [
-                (label("source", "cache"), all.from_cache),
-                (label("source", "peers"), all.from_peers),
-                (label("source", "mirrors"), all.from_mirrors),
+                of("source", "cache", Kind::ClientsFromCache),
+                of("source", "peers", Kind::ClientsFromPeers),
+                of("source", "mirrors", Kind::ClientsFromMirrors),
             ],
         );
         self.counters(
             "client_requests",
             "Requests for files by apt clients: hit: the cache answered; miss: somebody else had to",
             [
-                (label("result", "hit"), status.cache.hits),
-                (label("result", "miss"), status.cache.misses),
+                of("result", "hit", Kind::Hits),
+                of("result", "miss", Kind::Misses),
             ],
         );
         self.counters(
             "fetched_bytes",
             "Bytes of bodies received, for clients and for the node's own indexes, since the database was made",
             [
-                (label("source", "peers"), traffic.from_peers),
-                (label("source", "mirrors"), traffic.from_mirrors),
+                of("source", "peers", Kind::FromPeers),
+                of("source", "mirrors", Kind::FromMirrors),
             ],
         );
         self.counters(
             "uploaded_bytes",
             "Bytes of bodies sent to other nodes since the database was made",
-            [(Labels::new(), traffic.to_peers)],
+            [(Labels::new(), in_rows.of(Kind::ToPeers))],
         );
         self.gauge(
             "downloads",
@@ -273,10 +279,11 @@ impl Metrics {
             "What they may be at most (cache.max_size)",
             cache.max_bytes,
         );
-        self.gauge(
+        let free = cache.free_bytes;
+        self.gauges(
             "disk_free_bytes",
-            "Free on the disk of data_dir",
-            cache.free_bytes,
+            "Free on the disk of data_dir; left out where it does not say",
+            free.map(|free| (Labels::new(), free)),
         );
         let age = cache.eviction_age_seconds;
         self.gauges(
@@ -322,6 +329,11 @@ impl Metrics {
             of_each(|suite| seconds(suite.valid_until)),
         );
         self.gauges(
+            "suite_asked_timestamp_seconds",
+            "When a client last asked for the Release",
+            of_each(|suite| seconds(Some(suite.asked_at))),
+        );
+        self.gauges(
             "suite_taken_up_timestamp_seconds",
             "When the Release in use came into use",
             of_each(|suite| seconds(suite.taken_up_at)),
@@ -336,16 +348,13 @@ impl Metrics {
             "Patches (pdiffs) by which a suite's lists were brought up to date",
             of_each(|suite| Some(suite.patches_applied)),
         );
-        let mut kinds = BTreeMap::new();
-        for refused in &index.refusals {
-            *kinds.entry(refused.kind.as_str()).or_insert(0_u64) += 1;
-        }
         self.gauges(
             "refused_files",
             "Files that origins sent lately and that were not believed, by the reason",
-            kinds
-                .into_iter()
-                .map(|(kind, files)| (label("kind", kind), files)),
+            index
+                .refused_files
+                .iter()
+                .map(|refused| (label("kind", refused.kind.as_str()), refused.files)),
         );
     }
 
@@ -370,6 +379,14 @@ impl Metrics {
             "peers_blamed",
             "Those that sent wrong bytes in the last 24 hours",
             count(peers().filter(|peer| peer.hash_errors_24h > 0)),
+        );
+        self.gauges(
+            "lan_neighbours",
+            "Nodes found on the same link; left out where they are not looked for",
+            status
+                .lan
+                .discovering
+                .then(|| (Labels::new(), count(status.lan.neighbours.iter()))),
         );
         self.gauge(
             "peer_hash_errors_24h",

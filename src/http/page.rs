@@ -21,12 +21,14 @@ use self::buckets::Side;
 use self::chart::Plot;
 use self::figure::figure;
 use self::hue::Hues;
-use self::piece_map::PieceMap;
-use self::text::{Told, count, date, decimal, duration, latency, rate, size};
-use super::status::shape::{HealthState, Peer, Split};
+use self::piece_map::{MOST_CELLS, PieceMap};
+use self::text::{Told, count, date, decimal, latency, rate, size};
+use super::status::numbers::VISITORS;
+use super::status::shape::{Finding, HealthState, Peer};
 use super::status::{Status, shape};
 use crate::clock::Millis;
 use crate::db::view::SuiteStatus;
+use crate::human::{self, duration};
 use crate::swarm::score::Properties;
 
 /// Rows of a list that are shown at once; the others unfold.
@@ -34,6 +36,10 @@ const ROWS: usize = 25;
 
 /// Those that unfold; what is beyond stands in the JSON.
 const MORE: usize = 475;
+
+/// Refusals that the status tells of.
+#[allow(clippy::cast_sign_loss)]
+const REFUSALS: usize = super::status::REFUSALS as usize;
 
 /// The node's address where a request does not name a usable one.
 const FALLBACK: &str = "localhost:3142";
@@ -82,8 +88,22 @@ fn usable(host: &str) -> bool {
 
 /// Headline.
 impl Page<'_> {
+    /// What stands at the top: not what is only worth knowing.
+    fn gravest(&self) -> Option<&Finding> {
+        let first = self.status.health.findings.first();
+        first.filter(|finding| finding.state > HealthState::Notice)
+    }
+
+    /// The findings below it.
+    fn others(&self) -> &[Finding] {
+        let findings = &self.status.health.findings;
+        findings
+            .get(usize::from(self.gravest().is_some())..)
+            .unwrap_or_default()
+    }
+
     fn headline(&self) -> &str {
-        match self.status.health.findings.first() {
+        match self.gravest() {
             Some(finding) => &finding.sentence,
             None if self.is_unused() => "Nobody has asked for a file yet.",
             None => "Every mirror that was asked lately answers.",
@@ -106,6 +126,7 @@ impl Page<'_> {
     const fn word(state: HealthState) -> &'static str {
         match state {
             HealthState::Healthy => "Healthy",
+            HealthState::Notice => "Notice",
             HealthState::Degraded => "Degraded",
             HealthState::Failing => "Failing",
         }
@@ -114,8 +135,18 @@ impl Page<'_> {
     const fn class(state: HealthState) -> &'static str {
         match state {
             HealthState::Healthy => "healthy",
+            HealthState::Notice => "notice",
             HealthState::Degraded => "degraded",
             HealthState::Failing => "failing",
+        }
+    }
+
+    /// How many there are, of which no more than `most` are told of.
+    fn tally(told: usize, most: usize) -> String {
+        if told < most {
+            told.to_string()
+        } else {
+            format!("latest {told}")
         }
     }
 
@@ -139,20 +170,15 @@ impl Page<'_> {
     }
 
     fn saved_share(&self) -> String {
-        text::percent(text::share(self.saved(), self.status.served.all.bytes()))
+        Self::percent_or_dash(human::share(self.saved(), self.status.served.all.bytes()))
     }
 
     fn hit_ratio(hits: u64, misses: u64) -> Option<f64> {
-        let split = Split {
-            hits,
-            misses,
-            ..Split::default()
-        };
-        split.hit_ratio()
+        human::share(hits, hits.saturating_add(misses))
     }
 
     fn percent_or_dash(share: Option<f64>) -> String {
-        share.map_or_else(|| "–".to_owned(), text::percent)
+        share.map_or_else(|| "–".to_owned(), human::percent)
     }
 }
 
@@ -201,6 +227,11 @@ fn seconds(seconds: u64) -> Told {
     duration(seconds).into()
 }
 
+/// Bytes that are free on the disk.
+fn free(bytes: Option<u64>) -> Told {
+    bytes.map_or_else(|| "can't be told".to_owned().into(), size)
+}
+
 /// Age of what would be evicted first.
 fn eviction_age(seconds: Option<u64>) -> Told {
     let text = seconds.map_or_else(|| "nothing yet".to_owned(), duration);
@@ -243,8 +274,24 @@ impl Page<'_> {
         (rest > 0 && pace > 0).then(|| duration(rest.div_ceil(pace)))
     }
 
+    /// Those that something is known of, or nothing yet, with their places in
+    /// the JSON.
+    fn downloads(&self, begun: bool) -> Vec<(usize, &shape::Download)> {
+        let is_begun = |download: &shape::Download| {
+            download.size > 0 || download.done > 0 || !download.pieces.is_empty()
+        };
+        let downloads = self.status.downloads.iter().enumerate();
+        downloads
+            .filter(|(_, download)| is_begun(download) == begun)
+            .collect()
+    }
+
+    /// The more maps there are, the coarser they are.
     fn piece_map<'a>(&'a self, download: &'a shape::Download) -> Option<PieceMap<'a>> {
-        PieceMap::of(download, &self.hues)
+        let has_map = |download: &&shape::Download| !download.pieces.is_empty();
+        let maps = self.status.downloads.iter().filter(has_map).take(ROWS);
+        let most = MOST_CELLS / (maps.count() as u64).max(1);
+        PieceMap::of(download, &self.hues, most)
     }
 }
 

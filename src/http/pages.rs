@@ -11,7 +11,7 @@ use axum::response::{Html, IntoResponse, Json, Response};
 use axum::routing::get;
 
 use super::page::{ICON, Page, SCRIPT, STYLE};
-use super::status::{Status, StatusSource};
+use super::status::StatusSource;
 use crate::db::DbError;
 
 /// Nothing but the node's own style, script and icon; no frame.
@@ -66,8 +66,8 @@ impl IntoResponse for Unreadable {
     }
 }
 
-async fn json(State(source): State<StatusSource>) -> Result<Json<Status>, Unreadable> {
-    Ok(Json(source.status().await?))
+async fn json(State(source): State<StatusSource>) -> Result<Response, Unreadable> {
+    Ok(Json(&*source.status().await?).into_response())
 }
 
 async fn healthz(State(source): State<StatusSource>) -> Result<&'static str, Unreadable> {
@@ -102,5 +102,7 @@ async fn metrics(
     State(source): State<StatusSource>,
     headers: axum::http::HeaderMap,
 ) -> Result<Response, Unreadable> {
-    Ok(super::metrics::answer(&source.status().await?, &headers))
+    let status = source.status().await?;
+    let in_rows = source.core.meters.in_rows();
+    Ok(super::metrics::answer(&status, &in_rows, &headers))
 }

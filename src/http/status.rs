@@ -2,25 +2,29 @@
 //! command line.
 
 pub mod diagnosis;
-mod numbers;
+pub mod numbers;
 pub mod shape;
+mod shared;
 pub mod speed;
 
 use std::collections::HashMap;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use self::diagnosis::{Facts, Outage, diagnose};
 pub use self::shape::Status;
 use self::shape::{CacheStatus, Dht, Download, Index, Lan, Neighbour, Peer, PeerFace};
+pub use self::shared::Shared;
 use self::speed::{Progress, Speeds};
 use crate::clock::{Millis, millis, uptime};
 use crate::core::Core;
 use crate::db::DbError;
 use crate::db::neighbour::NeighbourRow;
+use crate::db::refusal;
 use crate::debian::naming::to_hex;
 use crate::dht::contact::usable;
+use crate::discovery::links::Links;
 use crate::meter::{Kind, hour_of};
 use crate::overlay::Overlay;
 use crate::store::flight::State;
@@ -29,7 +33,7 @@ use crate::swarm::torrent::PIECE;
 use crate::upstream::Upstream;
 
 /// Refusals told of.
-const REFUSALS: i64 = 50;
+pub const REFUSALS: i64 = 50;
 
 /// Files told of as the largest, and as the latest.
 const FILES: i64 = 10;
@@ -61,14 +65,21 @@ pub struct StatusSource {
     pub has_bootstrap: bool,
     /// What whoever looked before saw of downloads.
     pub speeds: Arc<Mutex<Speeds>>,
+    /// For all who look at the same time.
+    pub shared: Arc<Shared<Status>>,
 }
 
 impl StatusSource {
-    /// The status now.
+    /// The status now. Whoever looks meanwhile shares the next one: however
+    /// many they are, one at a time reads rows, which cache hits need too.
     ///
     /// # Errors
     /// Where rows can't be read.
-    pub async fn status(&self) -> Result<Status, DbError> {
+    pub async fn status(&self) -> Result<Arc<Status>, DbError> {
+        self.shared.get(self.gather()).await
+    }
+
+    async fn gather(&self) -> Result<Status, DbError> {
         let core = &self.core;
         let now = core.now();
         let hour = hour_of(now);
@@ -100,8 +111,8 @@ impl StatusSource {
             },
             ..Status::default()
         };
-        status.dht.reachable = took_a_file(&status).or(status.dht.reachable);
-        status.health = diagnose(&status, &self.facts(status.at));
+        status.dht.reachable = took_a_file(&status, Links::now).or(status.dht.reachable);
+        status.health = diagnose(&status, &self.facts(status.at).await?);
         Ok(status)
     }
 
@@ -113,7 +124,7 @@ impl StatusSource {
             files: files.files,
             bytes: budget.used(),
             max_bytes: budget.max_size(),
-            free_bytes: budget.free().unwrap_or(0),
+            free_bytes: budget.free(),
             eviction_age_seconds: files.least_recent_use.map(seconds),
             largest: files.largest.into_iter().map(Into::into).collect(),
             latest: files.latest.into_iter().map(Into::into).collect(),
@@ -137,7 +148,7 @@ impl StatusSource {
     }
 
     /// What the diagnosis has to know beside the status.
-    fn facts(&self, now: Millis) -> Facts {
+    async fn facts(&self, now: Millis) -> Result<Facts, DbError> {
         let core = &self.core;
         let answers = |origin: &str| !core.health.is_down(origin, now);
         let outages = core.health.failing().into_iter().map(|failing| {
@@ -147,12 +158,16 @@ impl StatusSource {
                 has_stand_in,
             }
         });
-        Facts {
+        Ok(Facts {
             clock_ahead: self.upstream.skew().ahead(now, uptime()),
             min_free: core.budget.min_free(),
             has_bootstrap: self.has_bootstrap,
             outages: outages.collect(),
-        }
+            refused_signatures: core
+                .db
+                .refusals(Some(refusal::Kind::Signature), REFUSALS)
+                .await?,
+        })
     }
 
     async fn index(&self) -> Result<Index, DbError> {
@@ -164,7 +179,8 @@ impl StatusSource {
             packages: totals.packages,
             patches: totals.patches,
             suites: db.suite_status().await?,
-            refusals: db.refusals(REFUSALS).await?,
+            refusals: db.refusals(None, REFUSALS).await?,
+            refused_files: db.refused_files().await?,
         })
     }
 
@@ -265,13 +281,23 @@ impl StatusSource {
     }
 }
 
-/// Whether a stranger got a file from this node lately: no NAT lets such a
-/// connection in.
-fn took_a_file(status: &Status) -> Option<bool> {
-    let is_proof = |upload: &shape::Upload| {
-        let address = upload.address.parse().map(|ip| SocketAddr::new(ip, 1));
-        address.is_ok_and(|address| usable(&address, false))
-            && status.at.saturating_sub(upload.last_seen) < PROOF
-    };
-    status.uploads.iter().any(is_proof).then_some(true)
+/// Whether a stranger got a file from this node lately: no NAT or firewall
+/// lets such a connection in. Who is on a network of this machine passes none.
+fn took_a_file(status: &Status, links: impl FnOnce() -> Links) -> Option<bool> {
+    let uploads = status.uploads.iter();
+    let lately = uploads.filter(|it| status.at.saturating_sub(it.last_seen) < PROOF);
+    let strangers = lately
+        // Of IPv6 it is a network.
+        .filter_map(|upload| upload.address.split('/').next()?.parse::<IpAddr>().ok())
+        .filter(|ip| usable(&SocketAddr::new(*ip, 1), false));
+    let strangers: Vec<_> = strangers.collect();
+    if strangers.is_empty() {
+        return None;
+    }
+    let links = links();
+    let is_proof = |ip: IpAddr| !links.are_near(ip);
+    strangers.into_iter().any(is_proof).then_some(true)
 }
+
+#[cfg(test)]
+mod tests;

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use axum::http::header::{
     AGE, AUTHORIZATION, CONTENT_RANGE, DATE, ETAG, HOST, LAST_MODIFIED, LOCATION, USER_AGENT, VIA,
@@ -24,7 +24,7 @@ use tokio::time::timeout;
 use super::connector::{GuardedConnector, resolve};
 use super::policy::{Denied, Policy};
 use super::{UpstreamError, innermost};
-use crate::clock::uptime;
+use crate::clock::{to_millis, uptime};
 use crate::debian::url::{RepoUrl, Scheme};
 use crate::skew::Skew;
 
@@ -174,7 +174,8 @@ impl Upstream {
                 };
                 if let Some(date) = answer.header(DATE) {
                     let age = answer.header(AGE);
-                    self.skew.heard(url.origin(), date, age, uptime());
+                    let now = to_millis(SystemTime::now());
+                    self.skew.heard(url.origin(), (date, age), now, uptime());
                 }
                 Ok(answer)
             }

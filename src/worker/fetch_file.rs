@@ -389,7 +389,7 @@ impl FetchFile {
     ) -> Refusal {
         if error.is_outage() {
             let (reason, status) = (error.to_string(), error.status());
-            return self.outage(errand, origin, &reason, status).await;
+            return self.outage(errand, origin, (&reason, status), true).await;
         }
         Refusal {
             status: error.status(),
@@ -401,7 +401,7 @@ impl FetchFile {
     async fn refused(&self, errand: &Errand<'_>, origin: &RepoUrl, status: StatusCode) -> Refusal {
         let reason = format!("{} answered {status}", origin.origin());
         if status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS {
-            return self.outage(errand, origin, &reason, 502).await;
+            return self.outage(errand, origin, (&reason, 502), false).await;
         }
         self.answered(origin).await;
         let told = if status.is_client_error() {
@@ -417,25 +417,29 @@ impl FetchFile {
     }
 
     /// An origin does not answer. It is spared for a while where that helps,
-    /// and people are told: where there is a stored copy or another origin, or
-    /// indexes of its archive are here. (Any host that a client mistypes is an
-    /// origin, too.)
+    /// and people are told: where there is a stored copy or another origin.
+    /// Where no answer came at all, indexes of its archive that are here do,
+    /// too: any host that a client mistypes is an origin. An error that it
+    /// answers with may be the trouble of that one file.
     async fn outage(
         &self,
         errand: &Errand<'_>,
         origin: &RepoUrl,
-        error: &str,
-        status: u16,
+        (error, status): (&str, u16),
+        is_silent: bool,
     ) -> Refusal {
-        let is_known = || {
-            !self
-                .core
-                .truth
-                .book
-                .speakers_of(errand.url.key())
-                .is_empty()
+        let is_silent_and_known = || {
+            is_silent
+                && !self
+                    .core
+                    .truth
+                    .book
+                    .speakers_of(errand.url.key())
+                    .is_empty()
         };
-        if errand.stored.is_some() || self.core.mirrors.origins(errand.url).len() > 1 || is_known()
+        if errand.stored.is_some()
+            || self.core.mirrors.origins(errand.url).len() > 1
+            || is_silent_and_known()
         {
             let row = self
                 .core

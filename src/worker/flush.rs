@@ -50,8 +50,8 @@ async fn write_numbers(core: &Core) -> Result<(), DbError> {
     core.db.add_traffic(hour, &amounts).await?;
     core.meters.written(hour, &amounts);
     let visits = core.visitors.unwritten(now);
-    core.db.add_visits(&visits).await?;
-    core.visitors.written(&visits);
+    let rows = core.db.add_visits(&visits).await?;
+    core.visitors.written(&visits, &rows);
     Ok(())
 }
 

@@ -1,5 +1,5 @@
-//! Forgets generations that nobody needs any more, old refusals, and peers and
-//! visitors of long ago.
+//! Forgets generations that nobody needs any more, old refusals, and peers,
+//! visitors and failures of origins of long ago.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -35,6 +35,9 @@ const UNUSED_PEERS: Duration = Duration::from_hours(90 * 24);
 /// Who did not ask for files for so long is forgotten.
 const AWAY: Duration = Duration::from_hours(90 * 24);
 
+/// An origin that failed and was not asked again for so long is forgotten.
+const NOT_ASKED: Duration = Duration::from_hours(24);
+
 /// How long it is remembered that a peer sent wrong bytes.
 const HASH_ERRORS: Duration = Duration::from_hours(7 * 24);
 
@@ -68,5 +71,35 @@ async fn retire(core: &Core) -> Result<(), DbError> {
     let away = now - millis(AWAY);
     core.db.forget_visitors(away, MOST).await?;
     core.visitors.forget(away);
+    let not_asked = now - millis(NOT_ASKED);
+    core.health.forget(not_asked);
+    core.db.forget_mirrors(not_asked).await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing;
+    use super::*;
+
+    #[tokio::test]
+    async fn origins_that_nobody_asks_any_more_are_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let core = testing::core(folder.path()).await;
+        let day = millis(NOT_ASKED);
+        for (origin, at) in [
+            ("http://removed", core.now() - day - 60_000),
+            ("http://asked", core.now() - day + 60_000),
+        ] {
+            let row = core.health.failed(origin, "refused", at);
+            core.db.mirror_failed(&row).await.unwrap();
+        }
+        retire(&core).await.unwrap();
+        let of = |rows: Vec<crate::health::Failing>| -> Vec<String> {
+            rows.into_iter().map(|row| row.origin).collect()
+        };
+        assert_eq!(of(core.health.failing()), ["http://asked"]);
+        let kept = core.db.failing_mirrors().await.unwrap();
+        assert_eq!(of(kept), ["http://asked"]);
+    }
 }

@@ -37,6 +37,10 @@ const SETTLING: Duration = Duration::from_millis(100);
 /// The longest pause before a generation that is not complete is tried again.
 const LONGEST_PAUSE: Duration = Duration::from_mins(10);
 
+/// The shortest pause and the longest before origins that send an older
+/// generation are asked again.
+const LAGGING: [Duration; 2] = [LONGEST_PAUSE, Duration::from_hours(1)];
+
 /// Origins that answer, and for so long not with all of a new generation, will
 /// never have all of it: it is taken up as it is.
 const INCOMPLETE: Duration = Duration::from_hours(1);
@@ -61,11 +65,17 @@ pub struct Revalidate {
 struct Outcome {
     state: SuiteState,
     again: Option<String>,
+    /// The shortest pause before that, and the longest.
+    pauses: [Duration; 2],
 }
 
 impl From<SuiteState> for Outcome {
     fn from(state: SuiteState) -> Self {
-        Self { state, again: None }
+        Self {
+            state,
+            again: None,
+            pauses: [Duration::ZERO, LONGEST_PAUSE],
+        }
     }
 }
 
@@ -97,8 +107,8 @@ impl Work for Revalidate {
             tracing::error!(suite = claim.folder, %error, "a suite can't be asked after");
             let refusal = Refusal::own_fault("the suite can't be asked after; the log says more");
             Outcome {
-                state: SuiteState::Refused(refusal),
                 again: Some(error.to_string()),
+                ..SuiteState::Refused(refusal).into()
             }
         });
         self.settle(claim, outcome).await;
@@ -136,7 +146,9 @@ impl Revalidate {
             }
             Some(error) => {
                 let failures = u32::try_from(claim.lease.failures + 1).unwrap_or(u32::MAX);
-                let at = core.now() + millis(jittered(pause(failures, LONGEST_PAUSE)));
+                let [shortest, longest] = outcome.pauses;
+                let pause = pause(failures, longest).max(shortest);
+                let at = core.now() + millis(jittered(pause));
                 core.db.postpone_suite(&claim.lease, at, &error).await
             }
         };
@@ -293,7 +305,11 @@ impl Revalidate {
             if let Err(error) = trouble.await {
                 tracing::warn!(suite = claim.folder, %error, "a lagging origin can't be noted");
             }
-            return SuiteState::InUse { changed: false }.into();
+            return Outcome {
+                again: Some(reason),
+                pauses: LAGGING,
+                ..SuiteState::InUse { changed: false }.into()
+            };
         }
         let refusal = Refusal {
             status: 502,
@@ -389,8 +405,8 @@ fn again(reason: String) -> Outcome {
         stale_may_serve: true,
     };
     Outcome {
-        state: SuiteState::Refused(refusal),
         again: Some(reason),
+        ..SuiteState::Refused(refusal).into()
     }
 }
 
@@ -438,6 +454,6 @@ fn failed_to_ask(claim: &SuiteClaim, state: State) -> Outcome {
     };
     Outcome {
         again: claim.release_id.map(|_| refusal.reason.clone()),
-        state: SuiteState::Refused(refusal),
+        ..SuiteState::Refused(refusal).into()
     }
 }

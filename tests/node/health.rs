@@ -4,7 +4,8 @@ use crate::kit::{
     Config, Dht, Files, Key, Manner, Node, Origin, Request, Stage, Suite, noise, until,
 };
 use crate::mirrors::{named, two_origins};
-use serde_json::Value;
+use serde_json::{Value, json};
+use std::time::{Duration, SystemTime};
 
 const DEB: &str = "/pool/main/h/hello/hello_1_all.deb";
 
@@ -59,6 +60,72 @@ fn a_mirror_that_is_away_when_new_packages_are_wanted_is_told_of() {
         stage.origin.url("")
     );
     until_found(&stage.node, &mirror, &["Connection refused"]);
+    stage.origin.open();
+    let body = stage.suite.deb("wanted");
+    stage.node.get(&wanted).expect(body);
+    until_healthy(&stage.node);
+}
+
+#[test]
+fn an_error_for_one_package_is_that_package_s_trouble() {
+    let mut suite = Suite::new();
+    suite.package("wanted", "1.0", &noise(1, 50_000));
+    let stage = Stage::new(suite);
+    stage.client().update().expect();
+    stage.until_current();
+    let path = stage.suite.pool_path("wanted");
+    let broken = Manner::status(503);
+    stage.origin.behave(&format!("{}/{path}", stage.at), broken);
+    stage.node.get(&stage.url(&path)).expect_status(502);
+    assert_eq!(stage.node.findings(), Vec::<String>::new());
+    assert_eq!(stage.node.status()["failing_mirrors"], json!([]));
+    let inrelease = format!("{}InRelease", stage.suite.folder());
+    let asked = stage.hits(&inrelease);
+    stage.get("InRelease").expect(stage.bytes("InRelease"));
+    assert_eq!(
+        stage.hits(&inrelease),
+        asked + 1,
+        "it was asked nevertheless"
+    );
+}
+
+#[test]
+fn a_mirror_that_lags_behind_is_asked_again_and_told_of_when_it_goes_on() {
+    let mut suite = Suite::new();
+    suite.dated(SystemTime::now() - Duration::from_hours(2));
+    let mut stage = Stage::new(suite);
+    let apt = stage.client();
+    apt.update().expect();
+    stage.until_current();
+    let old = stage.shown.clone();
+    stage
+        .suite
+        .dated(SystemTime::now() - Duration::from_hours(1));
+    stage.advance();
+    apt.update().expect();
+    stage.until_current();
+    let new = stage.shown.clone();
+    stage.show(&old);
+    stage.get("InRelease").expect_status(200);
+    until("another question", || {
+        let row = stage.row().unwrap();
+        let at = stage.node.status()["at"].as_i64().unwrap();
+        let minutes = |key: &str| row[key].as_i64().map(|time| (time - at) / 60_000);
+        let soon = minutes("next_check_at").is_some_and(|next| (6..13).contains(&next));
+        soon && minutes("older_since") == Some(0)
+    });
+    assert_eq!(stage.node.findings(), Vec::<String>::new());
+    stage
+        .node
+        .sql("UPDATE suite SET older_since = older_since - 4 * 3600 * 1000");
+    until_found(
+        &stage.node,
+        "degraded: The mirror of stable",
+        &["has sent an older Release"],
+    );
+    stage.show(&new);
+    stage.get("InRelease").expect_status(200);
+    until_healthy(&stage.node);
 }
 
 #[test]
@@ -223,7 +290,8 @@ fn a_download_tells_its_speed() {
     let mut client = node.connect();
     client.send(&Request::get(&origin.url(DEB))).unwrap();
     until("a speed near that of the origin", || {
-        let download = node.status()["downloads"][0].take();
+        let status = node.status();
+        let download = &status["downloads"][0];
         let speed = download["bytes_per_second"].as_u64().unwrap_or_default();
         (200_000..600_000).contains(&speed) && download["piece_size"] == 524_288
     });

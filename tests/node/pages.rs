@@ -58,3 +58,24 @@ fn the_line_for_apt_names_the_node_as_its_reader_does() {
     assert!(page.contains("Acquire::http::Proxy \"http://cache.lan:3142\";"));
     assert!(page.contains("<title>Apt-cacher: aptmesh at cache.lan</title>"));
 }
+
+/// Many viewers cost no more than one, and each sees what was there when it asked.
+#[test]
+fn many_viewers_at_once_are_served_what_is_there() {
+    let node = Node::start();
+    std::thread::scope(|scope| {
+        for _ in 0..16 {
+            scope.spawn(|| {
+                let mut last = 0;
+                for _ in 0..10 {
+                    let asked = std::time::SystemTime::now();
+                    let asked = asked.duration_since(std::time::UNIX_EPOCH).unwrap();
+                    let at = node.status()["at"].as_u64().unwrap();
+                    assert!(u128::from(at) >= asked.as_millis(), "it was made before");
+                    assert!(at >= last, "{at} after {last}");
+                    last = at;
+                }
+            });
+        }
+    });
+}

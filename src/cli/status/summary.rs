@@ -1,7 +1,5 @@
 //! The status for a person at a terminal.
 
-use humansize::{BINARY, format_size};
-
 use super::table::{
     Side::{Left, Right},
     bar, lines, short,
@@ -10,6 +8,7 @@ use crate::clock::{Millis, to_http_time};
 use crate::db::view::SuiteStatus;
 use crate::http::status::Status;
 use crate::http::status::shape::{Download, FailingMirror, HealthState, Peer, Split};
+use crate::human::{self, duration, size};
 
 /// Peers, downloads and the like that are shown of each kind.
 const MOST: usize = 8;
@@ -32,29 +31,10 @@ pub(super) fn text(status: &Status, colour: bool) -> String {
     text.downloads(status);
     text.failing(status);
     text.peers(status);
+    text.lan(status);
     text.dht(status);
     text.suites(status);
     text.lines.join("\n") + "\n"
-}
-
-fn size(bytes: u64) -> String {
-    format_size(bytes, BINARY)
-}
-
-/// A time in its two largest units.
-fn age(seconds: u64) -> String {
-    let units = [("d", 86_400), ("h", 3_600), ("min", 60), ("s", 1)];
-    let largest = units
-        .iter()
-        .position(|(_, unit)| seconds >= *unit)
-        .unwrap_or(3);
-    let mut rest = seconds;
-    let words = units[largest..].iter().take(2).filter_map(|(name, unit)| {
-        let count = rest / unit;
-        rest %= unit;
-        (count > 0 || seconds == 0).then(|| format!("{count} {name}"))
-    });
-    words.collect::<Vec<_>>().join(" ")
 }
 
 fn between(from: Millis, to: Millis) -> u64 {
@@ -62,9 +42,7 @@ fn between(from: Millis, to: Millis) -> u64 {
 }
 
 fn share(part: u64, whole: u64) -> String {
-    (u128::from(part) * 100)
-        .checked_div(u128::from(whole))
-        .map_or_else(|| "-".to_owned(), |percent| format!("{percent} %"))
+    human::share(part, whole).map_or_else(|| "-".to_owned(), human::percent)
 }
 
 struct Text {
@@ -92,6 +70,7 @@ impl Text {
     fn health(&mut self, status: &Status) {
         let (word, code) = match status.health.state {
             HealthState::Healthy => ("Healthy", "32"),
+            HealthState::Notice => ("Notice", "36"),
             HealthState::Degraded => ("Degraded", "33"),
             HealthState::Failing => ("Failing", "31"),
         };
@@ -100,11 +79,16 @@ impl Text {
             "{word}: aptmesh {}, node {}, up {}",
             short(&status.version, NAME),
             short(&status.node_id, NAME),
-            age(status.uptime_seconds)
+            duration(status.uptime_seconds)
         ));
         for finding in &status.health.findings {
+            let sign = if finding.state > HealthState::Notice {
+                "!"
+            } else {
+                "-"
+            };
             self.lines
-                .push(format!("  ! {}", short(&finding.sentence, usize::MAX)));
+                .push(format!("  {sign} {}", short(&finding.sentence, usize::MAX)));
             for text in [&finding.reason, &finding.advice] {
                 if !text.is_empty() {
                     self.lines.push(format!("    {}", short(text, usize::MAX)));
@@ -152,12 +136,16 @@ impl Text {
             ),
         );
         let oldest = cache.eviction_age_seconds.map_or_else(String::new, |old| {
-            format!(", the next to be evicted was last used {} ago", age(old))
+            format!(
+                ", the next to be evicted was last used {} ago",
+                duration(old)
+            )
         });
-        self.lines.push(format!(
-            "  {} free on the disk{oldest}",
-            size(cache.free_bytes)
-        ));
+        let free = cache
+            .free_bytes
+            .map_or_else(|| "nobody knows what is".to_owned(), size);
+        self.lines
+            .push(format!("  {free} free on the disk{oldest}"));
     }
 
     fn downloads(&mut self, status: &Status) {
@@ -177,7 +165,7 @@ impl Text {
         let row = |mirror: &FailingMirror| {
             [
                 short(&mirror.origin, NAME),
-                format!("for {}", age(between(mirror.since, status.at))),
+                format!("for {}", duration(between(mirror.since, status.at))),
                 short(&mirror.error, ERROR),
             ]
         };
@@ -206,6 +194,17 @@ impl Text {
         let rows: Vec<_> = best.chain(unwanted.take(MOST)).map(of_peer).collect();
         let sides = [Left, Left, Right, Right, Right, Left];
         self.lines.extend(lines(sides, &rows));
+    }
+
+    fn lan(&mut self, status: &Status) {
+        let lan = &status.lan;
+        let says = match lan.neighbours.len() {
+            _ if !lan.discovering => "nodes are not looked for".to_owned(),
+            0 => "no node was found yet".to_owned(),
+            1 => "1 node".to_owned(),
+            nodes => format!("{nodes} nodes"),
+        };
+        self.section("Local network", &says);
     }
 
     fn dht(&mut self, status: &Status) {
@@ -246,12 +245,7 @@ impl Text {
                 index.releases, index.packages, index.patches
             ),
         );
-        let rows: Vec<_> = index
-            .suites
-            .iter()
-            .take(MOST)
-            .map(of_suite(status.at))
-            .collect();
+        let rows: Vec<_> = index.suites.iter().take(MOST).map(of_suite).collect();
         self.lines.extend(lines([Left, Left, Right, Left], &rows));
         self.more(index.suites.len());
     }
@@ -310,20 +304,19 @@ fn of_peer(peer: &Peer) -> [String; 6] {
     ]
 }
 
-fn of_suite(now: Millis) -> impl Fn(&SuiteStatus) -> [String; 4] {
-    move |suite| {
-        let date = suite.date.map_or_else(
-            || "no date".to_owned(),
-            |date| humantime::format_rfc3339_seconds(to_http_time(date)).to_string(),
-        );
-        let past = suite.valid_until.is_some_and(|until| until < now);
-        [
-            short(&suite.folder, NAME),
-            date,
-            format!("{} packages", suite.packages),
-            if past { "past its Valid-Until" } else { "" }.to_owned(),
-        ]
-    }
+fn of_suite(suite: &SuiteStatus) -> [String; 4] {
+    let date = suite.date.map_or_else(
+        || "no date".to_owned(),
+        |date| humantime::format_rfc3339_seconds(to_http_time(date)).to_string(),
+    );
+    [
+        short(&suite.folder, NAME),
+        date,
+        format!("{} packages", suite.packages),
+        suite
+            .expired_at()
+            .map_or_else(String::new, |_| "past its Valid-Until".to_owned()),
+    ]
 }
 
 #[cfg(test)]

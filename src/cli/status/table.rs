@@ -1,5 +1,7 @@
 //! Columns that stand below each other.
 
+use crate::human::is_odd;
+
 /// On which side of its column a cell stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Side {
@@ -34,7 +36,7 @@ fn wide(text: &str) -> usize {
 /// differ at their ends.
 pub(super) fn short(text: &str, most: usize) -> String {
     // What comes from the network has no say in how a terminal behaves.
-    let clean: Vec<char> = text.chars().filter(|c| !c.is_control()).collect();
+    let clean: Vec<char> = text.chars().filter(|c| !is_odd(*c)).collect();
     if clean.len() <= most {
         return clean.into_iter().collect();
     }
@@ -75,6 +77,7 @@ mod tests {
             "htt….b.deb".replace("….b", "…/b")
         );
         assert_eq!(short("a\x1b[31mb\n", 10), "a[31mb");
+        assert_eq!(short("deb\u{202e}.\u{200b}x\u{2028}y", 10), "deb.xy");
         assert_eq!(short("abc", 0).chars().count(), 1);
     }
 

@@ -47,10 +47,9 @@ async fn visits_add_up_and_who_came_long_ago_is_forgotten() {
         visits(Face::Peer, "192.0.2.1", 20),
     );
     db.add_visits(&[client, peer]).await.unwrap();
-    db.add_visits(&[visits(Face::Apt, "192.0.2.1", 30)])
-        .await
-        .unwrap();
-    db.add_visits(&[]).await.unwrap();
+    let again = visits(Face::Apt, "192.0.2.1", 30);
+    let rows = db.add_visits(&[again]).await.unwrap();
+    assert!(db.add_visits(&[]).await.unwrap().is_empty());
     let twice = Visits {
         hits: 2,
         misses: 4,
@@ -58,18 +57,23 @@ async fn visits_add_up_and_who_came_long_ago_is_forgotten() {
         last_seen: 30,
         ..client
     };
+    assert_eq!(rows, [twice], "what the row has now");
     assert_eq!(db.visitors(9).await.unwrap(), [twice, peer]);
-    assert_eq!(db.visitors(1).await.unwrap(), [twice]);
+    assert_eq!(db.visitors(1).await.unwrap(), [twice, peer], "of each face");
     let other = visits(Face::Apt, "2001:db8::1", 40);
     db.add_visits(&[other]).await.unwrap();
+    let many: Vec<_> = (50..60)
+        .map(|seen| visits(Face::Peer, &format!("192.0.2.{seen}"), seen))
+        .collect();
+    db.add_visits(&many).await.unwrap();
     db.forget_visitors(20, 2).await.unwrap();
     assert_eq!(
         db.visitors(9).await.unwrap(),
-        [other, twice],
-        "the latest two"
+        [other, twice, many[9], many[8]],
+        "the latest two of each face"
     );
-    db.forget_visitors(31, 2).await.unwrap();
-    assert_eq!(db.visitors(9).await.unwrap(), [other]);
+    db.forget_visitors(31, 1).await.unwrap();
+    assert_eq!(db.visitors(9).await.unwrap(), [other, many[9]]);
 }
 
 /// A database as it was before clients' bytes were told apart.

@@ -317,12 +317,20 @@ async fn refusals_are_counted_and_bounded() {
             .await
             .unwrap();
     }
-    let refusals = db.refusals(99).await.unwrap();
+    let refusals = db.refusals(None, 99).await.unwrap();
     assert_eq!((refusals.len(), refusals[0].times), (10, 2));
+    db.refuse(Kind::Signature, "http://o/InRelease", "http://o", "bad", 0)
+        .await
+        .unwrap();
+    let signatures = db.refusals(Some(Kind::Signature), 1).await.unwrap();
+    assert_eq!(signatures.len(), 1, "it is the oldest of all");
+    let files = db.refused_files().await.unwrap();
+    let files: Vec<_> = files.iter().map(|it| (it.kind, it.files)).collect();
+    assert_eq!(files, [(Kind::Mismatch, 10), (Kind::Signature, 1)]);
     db.forget_refusals(NOW + 12, 99).await.unwrap();
-    assert_eq!(db.refusals(99).await.unwrap().len(), 8);
+    assert_eq!(db.refusals(None, 99).await.unwrap().len(), 8);
     db.forget_refusals(0, 3).await.unwrap();
-    assert!(db.refusals(99).await.unwrap().len() <= 4);
+    assert!(db.refusals(None, 99).await.unwrap().len() <= 4);
 }
 
 #[tokio::test]

@@ -3,8 +3,8 @@
 use askama::Template;
 use askama::filters::HtmlSafe;
 
-use super::text::share;
 use crate::http::status::shape::Split;
+use crate::human::share;
 
 /// Parts of a whole side by side. Numbers stand beside it: nobody hears it.
 #[derive(Template)]
@@ -41,16 +41,16 @@ impl Bar {
 
     /// `part` of `whole`.
     pub fn of(class: &'static str, part: u64, whole: u64) -> Self {
-        Self::one(class, share(part, whole))
+        Self::one(class, share(part, whole).unwrap_or(0.0))
     }
 
     /// Where bytes came from.
     pub fn split(split: &Split) -> Self {
-        let all = split.bytes();
+        let share = |bytes| share(bytes, split.bytes()).unwrap_or(0.0);
         Self::stacked([
-            ("cache", share(split.from_cache, all)),
-            ("peers", share(split.from_peers, all)),
-            ("mirrors", share(split.from_mirrors, all)),
+            ("cache", share(split.from_cache)),
+            ("peers", share(split.from_peers)),
+            ("mirrors", share(split.from_mirrors)),
         ])
     }
 

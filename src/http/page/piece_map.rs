@@ -6,9 +6,9 @@ use super::hue::{Hue, Hues};
 use crate::db::piece::PieceState;
 use crate::http::status::shape::{Download, Piece};
 
-/// Cells of a map at most: where a file has more pieces, a cell stands for
-/// several.
-const MOST_CELLS: u64 = 1500;
+/// Cells of a page's maps at most: where a file has more pieces than its map
+/// has cells, a cell stands for several.
+pub const MOST_CELLS: u64 = 1500;
 
 /// Up to so many cells carry letters.
 const LETTERED: usize = 288;
@@ -126,8 +126,9 @@ impl Cell<'_> {
 }
 
 impl<'a> PieceMap<'a> {
-    /// The map of a download; `None` where one source sends all of it.
-    pub fn of(download: &'a Download, hues: &Hues<'a>) -> Option<Self> {
+    /// The map of a download, of so many cells at most; `None` where one source
+    /// sends all of it.
+    pub fn of(download: &'a Download, hues: &Hues<'a>, most: u64) -> Option<Self> {
         let last = download.pieces.iter().map(|piece| piece.piece).max()?;
         let listed = match download.piece_size {
             0 => 0,
@@ -135,7 +136,7 @@ impl<'a> PieceMap<'a> {
         };
         let pieces = listed.max(last.saturating_add(1));
         let known = known(&download.pieces);
-        let group = pieces.div_ceil(MOST_CELLS).max(1);
+        let group = pieces.div_ceil(most.max(1)).max(1);
         let count = pieces.div_ceil(group);
         let (columns, side) = layout(count);
         let cells = (0..count).map(|at| {
@@ -310,7 +311,7 @@ mod tests {
 
     fn seen(download: &Download) -> Vec<(&str, &str, usize)> {
         let hues = Hues::of(std::slice::from_ref(download));
-        let map = PieceMap::of(download, &hues).unwrap();
+        let map = PieceMap::of(download, &hues, MOST_CELLS).unwrap();
         let cells = map.cells.into_iter();
         cells
             .map(|cell| (cell.state, cell.peer, cell.wrong.len()))
@@ -320,7 +321,7 @@ mod tests {
     #[test]
     fn one_source_needs_no_map() {
         let download = download(100, Vec::new());
-        assert_eq!(PieceMap::of(&download, &Hues::default()), None);
+        assert_eq!(PieceMap::of(&download, &Hues::default(), MOST_CELLS), None);
     }
 
     #[test]
@@ -379,7 +380,7 @@ mod tests {
         fn cells_lie_beside_each_other_in_the_map(size in 0..90_000_u64, pieces in prop::collection::vec(any_piece(), 1..90)) {
             let download = download(size, pieces);
             let hues = Hues::of(std::slice::from_ref(&download));
-            let map = PieceMap::of(&download, &hues).unwrap();
+            let map = PieceMap::of(&download, &hues, MOST_CELLS).unwrap();
             prop_assert!(map.cells.len() as u64 <= MOST_CELLS);
             let mut places = std::collections::BTreeSet::new();
             for cell in &map.cells {

@@ -7,6 +7,7 @@ use serde_json::Value;
 
 use super::Page;
 use crate::http::status::Status;
+use crate::http::status::shape::{Download, Finding, HealthState};
 
 const HOST: Option<&str> = Some("cache.lan:3142");
 
@@ -68,6 +69,34 @@ fn every_section_is_there_in_its_place() {
         );
         assert!(html.contains("<title>Apt-cacher: aptmesh at cache.lan</title>"));
     }
+}
+
+#[test]
+fn a_notice_stands_below_a_healthy_headline() {
+    let mut status = nodes::busy();
+    status.health.findings = vec![Finding {
+        state: HealthState::Notice,
+        sentence: "A door is shut.".into(),
+        reason: String::new(),
+        advice: "Open it.".into(),
+    }];
+    let html = html(&status);
+    let health = &html[html.find("<section id=\"health\"").unwrap()..];
+    let health = &health[..health.find("</section>").unwrap()];
+    assert!(
+        health.contains("<section id=\"health\" class=\"healthy\""),
+        "{health}"
+    );
+    let headline = &health[..health.find("</h2>").unwrap()];
+    assert!(
+        headline.contains("Healthy:</span> Every mirror"),
+        "{headline}"
+    );
+    let notice = "<li class=\"notice\"><span class=\"word\">Notice:</span> A door is shut.";
+    assert!(
+        health.contains(notice) && health.contains("Open it."),
+        "{health}"
+    );
 }
 
 #[test]
@@ -157,4 +186,73 @@ fn long_lists_unfold() {
     let html = html(&nodes::broken());
     assert!(html.contains("<summary>6 more</summary>"));
     assert!(html.contains("trixie-30/"));
+}
+
+/// Many clients at once are no reason for a page that nobody can load.
+#[test]
+fn five_hundred_downloads_fit_into_a_page() {
+    let mut status = nodes::busy();
+    let large = status.downloads[0].clone();
+    status.downloads = (0..500)
+        .map(|n| Download {
+            path: format!("{}?{n}", large.path),
+            ..large.clone()
+        })
+        .collect();
+    let page = html(&status);
+    assert!(page.len() < 1_000_000, "{} bytes", page.len());
+    assert_eq!(page.matches("<article class=\"download\"").count(), 25);
+    assert_eq!(page.matches("<li data-path=").count(), 475);
+    assert_eq!(page.matches("<svg class=\"pieces\"").count(), 25);
+
+    // Nothing is known of these yet.
+    for download in &mut status.downloads[10..] {
+        *download = Download {
+            path: download.path.clone(),
+            source: "mirror".into(),
+            ..Download::default()
+        };
+    }
+    let page = html(&status);
+    assert_eq!(page.matches("<article class=\"download\"").count(), 10);
+    assert!(page.contains("<summary>490 waiting for a first byte</summary>"));
+    status.downloads = vec![status.downloads[0].clone(); 2000];
+    assert!(html(&status).len() < 1_000_000);
+}
+
+#[test]
+fn a_list_that_is_cut_says_so() {
+    let mut status = nodes::busy();
+    let tally = |status: &Status, id: &str| {
+        let html = html(status);
+        let heading = html.split(&format!("id=\"{id}-title\">")).nth(1).unwrap();
+        let tally = heading.split("class=\"tally\">").nth(1).unwrap();
+        tally.split('<').next().unwrap().to_owned()
+    };
+    assert_eq!(tally(&status, "clients"), "12");
+    let (client, upload) = (status.clients[0].clone(), status.uploads[0].clone());
+    status.clients = vec![client; 100];
+    status.uploads = vec![upload; 100];
+    status.index.refusals = vec![nodes::broken().index.refusals[0].clone(); 50];
+    assert_eq!(tally(&status, "clients"), "latest 100");
+    assert_eq!(tally(&status, "uploads"), "latest 100");
+    assert_eq!(tally(&status, "refusals"), "latest 50");
+}
+
+#[test]
+fn the_local_network_is_told_of_as_it_is() {
+    let mut status = nodes::empty();
+    let section = |status: &Status| {
+        let html = html(status);
+        let section = html.split("<section id=\"peers\"").nth(1).unwrap();
+        section.split("</section>").next().unwrap().to_owned()
+    };
+    assert!(section(&status).contains("not looked for"));
+    assert!(!html(&status).contains("found by themselves"));
+    status.lan.discovering = true;
+    assert!(section(&status).contains("none was found yet"));
+    assert!(html(&status).contains("found by themselves"));
+    let busy = section(&nodes::busy());
+    assert!(busy.contains("192.168.1.11:9977") && busy.contains("On the local network: 2"));
+    assert!(busy.contains("data-json=\"/lan/neighbours/1/last_seen\""));
 }

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use humansize::{BINARY, FormatSizeOptions, format_size};
 use humantime::format_rfc3339_seconds;
 
 use crate::clock::{Millis, to_http_time};
+use crate::human::{self, duration};
 
 /// The last second of the year 9999: what dates can tell.
 const LAST_SECOND: Millis = 253_402_300_799_000;
@@ -27,9 +27,8 @@ impl From<String> for Told {
 
 /// `12.3 GiB`, and the exact number of bytes.
 pub fn size(bytes: u64) -> Told {
-    let format = FormatSizeOptions::from(BINARY).decimal_places(1);
     Told {
-        text: format_size(bytes, format),
+        text: human::size(bytes),
         title: (bytes >= 1024).then(|| format!("{} bytes", grouped(bytes))),
     }
 }
@@ -76,47 +75,6 @@ pub fn latency(seconds: f64) -> Told {
         "–".to_owned()
     };
     text.into()
-}
-
-/// A share from 0 to 1 in per cent. What is not all never reads as all, nor
-/// something as nothing.
-pub fn percent(share: f64) -> String {
-    let share = if share.is_finite() {
-        share.clamp(0.0, 1.0)
-    } else {
-        0.0
-    };
-    let rounded = (share * 100.0).round();
-    if share > 0.0 && rounded < 1.0 {
-        return "<1 %".to_owned();
-    }
-    if share < 1.0 && rounded > 99.0 {
-        return ">99 %".to_owned();
-    }
-    format!("{rounded} %")
-}
-
-/// `part` of `whole`, 0 to 1; 0 where there is no whole.
-#[allow(clippy::cast_precision_loss)]
-pub fn share(part: u64, whole: u64) -> f64 {
-    if whole == 0 {
-        return 0.0;
-    }
-    (part as f64 / whole as f64).clamp(0.0, 1.0)
-}
-
-/// `3 d 4 h`: the two largest units.
-pub fn duration(seconds: u64) -> String {
-    const UNITS: [(u64, &str); 4] = [(86_400, "d"), (3600, "h"), (60, "min"), (1, "s")];
-    let first = UNITS.iter().position(|(unit, _)| seconds >= *unit);
-    let Some((at, (unit, name))) = first.and_then(|at| Some((at, UNITS.get(at)?))) else {
-        return "0 s".to_owned();
-    };
-    let (whole, rest) = (seconds / unit, seconds % unit);
-    match UNITS.get(at + 1).map(|(unit, name)| (rest / unit, name)) {
-        Some((part, name_of_part)) if part > 0 => format!("{whole} {name} {part} {name_of_part}"),
-        _ => format!("{whole} {name}"),
-    }
 }
 
 /// `2026-11-22 14:05 UTC`
@@ -186,17 +144,6 @@ mod tests {
     }
 
     #[test]
-    fn shares_are_never_rounded_to_all_or_nothing() {
-        assert_eq!(percent(0.0), "0 %");
-        assert_eq!(percent(0.000_1), "<1 %");
-        assert_eq!(percent(0.5), "50 %");
-        assert_eq!(percent(0.999), ">99 %");
-        assert_eq!(percent(1.0), "100 %");
-        assert_eq!(percent(f64::NAN), "0 %");
-        assert!(share(1, 0).abs() < f64::EPSILON);
-    }
-
-    #[test]
     fn times_are_told_by_their_distance() {
         let now = 1_800_000_000_000;
         assert_eq!(distance(now, now).text, "now");
@@ -207,9 +154,6 @@ mod tests {
             Some("2027-01-15 08:00 UTC")
         );
         assert_eq!(month_day(now), "01-15");
-        assert_eq!(duration(90_061), "1 d 1 h");
-        assert_eq!(duration(3600), "1 h");
-        assert_eq!(duration(0), "0 s");
     }
 
     #[test]
@@ -224,8 +168,8 @@ mod tests {
         #[test]
         fn anything_can_be_told(number in any::<u64>(), at in any::<i64>(), now in any::<i64>(), real in any::<f64>()) {
             for text in [
-                size(number).text, rate(number).text, count(number).text, duration(number),
-                date(at), distance(at, now).text, percent(real), latency(real).text,
+                size(number).text, rate(number).text, count(number).text,
+                date(at), distance(at, now).text, latency(real).text,
             ] {
                 prop_assert!(!text.is_empty());
             }

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::limit::Turn;
-use crate::dht::contact::network_of;
+use crate::dht::contact::household_of;
 use crate::visitors::{Face, Visitor, Visitors};
 
 /// Connections that one address may have.
@@ -31,15 +31,6 @@ struct Here {
 struct Household {
     connections: usize,
     turn: Arc<Turn>,
-}
-
-/// Whom an address stands for. On this very network every address is somebody
-/// else; of others one may have a whole site's.
-fn household_of(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V6(ip) if ip.is_unique_local() || ip.is_unicast_link_local() => address,
-        _ => network_of(address),
-    }
 }
 
 impl Guests {
@@ -71,7 +62,7 @@ impl Guests {
             from,
             address,
             turn: Arc::clone(&household.turn),
-            visitor: self.visitors.of(Face::Peer, from.to_canonical()),
+            visitor: self.visitors.of(Face::Peer, address),
         })
     }
 
@@ -162,6 +153,8 @@ mod tests {
         assert!(!Arc::ptr_eq(&first.turn, &other.turn));
         let near = ["fd00::1", "fd00::2"].map(|near| guests.admit(ip(near)).unwrap());
         assert!(!Arc::ptr_eq(&near[0].turn, &near[1].turn));
+        assert!(Arc::ptr_eq(first.visitor(), second.visitor()));
+        assert!(!Arc::ptr_eq(first.visitor(), other.visitor()));
     }
 
     #[test]

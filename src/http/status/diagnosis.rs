@@ -1,11 +1,11 @@
-//! What is wrong, in sentences: from what the status tells and a few facts
+//! What is wrong or worth knowing, in sentences: from what the status tells and a few facts
 //! more. Pure, so that every case can be tried.
 
 use humansize::{BINARY, format_size};
 
 use super::shape::{Finding, Health, HealthState, Status};
 use crate::clock::{Millis, to_http_time};
-use crate::db::refusal::{Kind, Refused};
+use crate::db::refusal::Refused;
 use crate::db::view::SuiteStatus;
 use crate::health::Failing;
 use crate::skew;
@@ -20,6 +20,10 @@ const TOLD: usize = 10;
 /// A new generation that can't be taken up for so long is no news of this
 /// moment any more: an archive that is being changed takes minutes.
 const STUCK: Millis = 5 * MINUTE;
+
+/// Of caches of one mirror some are behind others for so long, which clears by
+/// itself.
+const LAGGING: Millis = 3 * HOUR;
 
 /// A Release may be dated so far ahead of this node's clock.
 const AHEAD: Millis = HOUR;
@@ -52,6 +56,8 @@ pub struct Facts {
     pub has_bootstrap: bool,
     /// Origins that fail.
     pub outages: Vec<Outage>,
+    /// Files whose signature was refused, the latest.
+    pub refused_signatures: Vec<Refused>,
 }
 
 /// What is wrong with a node of this status, the gravest first, and of the
@@ -65,7 +71,7 @@ pub fn diagnose(status: &Status, facts: &Facts) -> Health {
     let mut findings = Vec::new();
     findings.extend(clock(&suites, facts, now));
     findings.extend(disk(status, facts));
-    findings.extend(told(signatures(status), "signatures are refused"));
+    findings.extend(told(signatures(status, facts), "signatures are refused"));
     findings.extend(told(outages(facts, now), "mirrors are unreachable"));
     findings.extend(told(
         stuck(&suites, now),
@@ -81,6 +87,7 @@ pub fn diagnose(status: &Status, facts: &Facts) -> Health {
             .iter()
             .map(|found| found.state)
             .max()
+            .filter(|state| *state > HealthState::Notice)
             .unwrap_or_default(),
         findings,
     }
@@ -140,7 +147,7 @@ fn clock(suites: &[&SuiteStatus], facts: &Facts, now: Millis) -> Option<Finding>
 }
 
 fn disk(status: &Status, facts: &Facts) -> Option<Finding> {
-    let free = status.cache.free_bytes;
+    let free = status.cache.free_bytes?;
     (free < facts.min_free).then(|| {
         let (free, least) = (format_size(free, BINARY), format_size(facts.min_free, BINARY));
         let sentence = format!(
@@ -155,18 +162,17 @@ fn disk(status: &Status, facts: &Facts) -> Option<Finding> {
 
 /// Signatures that were refused in the last day and since the generation in use
 /// came.
-fn signatures(status: &Status) -> Vec<Finding> {
+fn signatures(status: &Status, facts: &Facts) -> Vec<Finding> {
     let in_use = |refused: &Refused| {
         let folders = status.index.suites.iter();
         let folder = refused.url.rsplit_once('/').map(|(folder, _)| folder);
         let mut of = folders.filter(|suite| suite.folder.strip_suffix('/') == folder);
         of.next()
     };
-    let mut refusals: Vec<_> = status.index.refusals.iter().collect();
+    let mut refusals: Vec<_> = facts.refused_signatures.iter().collect();
     refusals.retain(|refused| {
         let since = in_use(refused).and_then(|suite| suite.taken_up_at);
-        refused.kind == Kind::Signature
-            && status.at.saturating_sub(refused.last_at) < DAY
+        status.at.saturating_sub(refused.last_at) < DAY
             && since.is_none_or(|since| since < refused.last_at)
     });
     refusals.sort_by(|one, other| (&one.url, &one.origin).cmp(&(&other.url, &other.origin)));
@@ -188,10 +194,8 @@ fn signatures(status: &Status) -> Vec<Finding> {
     refusals.into_iter().map(find).collect()
 }
 
-/// Origins that fail and were asked in the last day.
 fn outages(facts: &Facts, now: Millis) -> Vec<Finding> {
     let mut outages: Vec<_> = facts.outages.iter().collect();
-    outages.retain(|outage| now.saturating_sub(outage.failing.not_before) < DAY);
     outages.sort_by_key(|outage| (outage.failing.failing_since, &outage.failing.origin));
     let find = |outage: &Outage| {
         let Failing {
@@ -229,8 +233,7 @@ fn stuck(suites: &[&SuiteStatus], now: Millis) -> Vec<Finding> {
 
 fn expired(suites: &[&SuiteStatus], now: Millis) -> Vec<Finding> {
     let find = |suite: &&SuiteStatus| {
-        let until = suite.valid_until.filter(|until| *until < now)?;
-        let (name, since) = (name(suite), at(until, now));
+        let (name, since) = (name(suite), at(suite.expired_at()?, now));
         Some(degraded(
             format!("InRelease of {name} past Valid-Until since {since}, apt may refuse it."),
             "Look for a mirror that is kept up to date; for an archive that ended, set Acquire::Check-Valid-Until \"false\" in apt's configuration.",
@@ -241,7 +244,11 @@ fn expired(suites: &[&SuiteStatus], now: Millis) -> Vec<Finding> {
 
 fn older(suites: &[&SuiteStatus], now: Millis) -> Vec<Finding> {
     let find = |suite: &&SuiteStatus| {
-        let (name, since) = (name(suite), at(suite.older_since?, now));
+        let since = suite.older_since?;
+        if now.saturating_sub(since) < LAGGING {
+            return None;
+        }
+        let (name, since) = (name(suite), at(since, now));
         Some(degraded(
             format!(
                 "The mirror of {name} has sent an older Release than the one in use since {since}."
@@ -266,13 +273,17 @@ fn lonely(status: &Status, facts: &Facts) -> Option<Finding> {
 fn unreachable(status: &Status) -> Option<Finding> {
     let address = status.peer_face.addresses.first()?;
     (status.dht.reachable == Some(false)).then(|| {
-        degraded(
+        let finding = degraded(
             format!(
                 "Port {} seems unreachable from outside, other nodes get nothing from this one.",
                 address.port()
             ),
             "Forward this port of the router, TCP and UDP, to this machine (peer.listen, dht.listen), or set peer.enabled = false.",
-        )
+        );
+        Finding {
+            state: HealthState::Notice,
+            ..finding
+        }
     })
 }
 

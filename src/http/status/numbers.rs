@@ -5,6 +5,7 @@ use std::net::IpAddr;
 
 use super::shape::{Bin, Client, History, Served, Split, Traffic, Upload};
 use crate::clock::Millis;
+use crate::dht::contact::{household_name, household_of};
 use crate::meter::{Amounts, HOUR, Kind, Sums};
 use crate::visitors::{Face, Visitors};
 
@@ -18,7 +19,7 @@ const DAYS: i64 = 30;
 const DAY: i64 = 24;
 
 /// Clients and uploads told of.
-const VISITORS: usize = 100;
+pub const VISITORS: usize = 100;
 
 fn split(amounts: &Amounts) -> Split {
     Split {
@@ -82,7 +83,7 @@ pub(super) fn clients(visitors: &Visitors, now: Millis) -> Vec<Client> {
 pub(super) fn uploads(visitors: &Visitors, now: Millis) -> Vec<Upload> {
     let latest = visitors.latest(Face::Peer, VISITORS, now).into_iter();
     let uploads = latest.map(|visits| Upload {
-        address: visits.address.to_string(),
+        address: household_name(visits.address),
         requests: visits.hits,
         bytes: visits.bytes,
         last_seen: visits.last_seen,
@@ -91,7 +92,7 @@ pub(super) fn uploads(visitors: &Visitors, now: Millis) -> Vec<Upload> {
 }
 
 pub(super) fn bytes_sent(visitors: &Visitors, address: IpAddr) -> u64 {
-    visitors.bytes_to(Face::Peer, address.to_canonical())
+    visitors.bytes_to(Face::Peer, household_of(address))
 }
 
 #[cfg(test)]
@@ -157,6 +158,19 @@ mod tests {
         );
         assert_eq!(bytes_sent(&visitors, "192.0.2.2".parse().unwrap()), 0);
         assert!(uploads(&visitors, 1).is_empty(), "it asked for nothing");
+    }
+
+    #[test]
+    fn nodes_of_one_network_of_ipv6_are_told_of_as_that() {
+        let visitors = Visitors::new(std::sync::Arc::default());
+        let network = household_of("2001:db8:1:2::3".parse().unwrap());
+        let node = visitors.of(Face::Peer, network);
+        node.took();
+        node.sent(Kind::ToPeers, 5);
+        assert_eq!(uploads(&visitors, 1)[0].address, "2001:db8:1::/48");
+        let sent = |address: &str| bytes_sent(&visitors, address.parse().unwrap());
+        assert_eq!(sent("2001:db8:1:9::9"), 5);
+        assert_eq!(sent("2001:db8:2::3"), 0);
     }
 
     proptest! {

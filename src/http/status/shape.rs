@@ -13,12 +13,13 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Millis;
 use crate::db::file::FileStatus;
 use crate::db::piece::{PieceRow, PieceState};
-use crate::db::refusal::Refused;
+use crate::db::refusal::{Refused, RefusedFiles};
 use crate::db::view::SuiteStatus;
 use crate::debian::naming::to_hex;
 use crate::dht::contact::Family;
 use crate::dht::engine;
 use crate::health::Failing;
+use crate::human::share;
 use crate::swarm::book::Standing;
 
 /// `/api/status`. Fields are documented by the contract; more may come, none
@@ -68,9 +69,9 @@ pub struct Status {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Health {
-    /// The gravest of the findings; `healthy` where there is none.
+    /// The gravest of the findings; `healthy` where there are notices at most.
     pub state: HealthState,
-    /// What is wrong, the gravest first.
+    /// What is wrong or worth knowing, the gravest first.
     pub findings: Vec<Finding>,
 }
 
@@ -81,13 +82,15 @@ pub enum HealthState {
     /// Nothing is wrong.
     #[default]
     Healthy,
+    /// Of a finding only: nothing is wrong, but it could be better.
+    Notice,
     /// Clients are served, but somebody should know.
     Degraded,
     /// Clients are not served something that they ask for.
     Failing,
 }
 
-/// Something that is wrong.
+/// Something that is wrong, or worth knowing.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Finding {
@@ -145,10 +148,8 @@ impl Split {
     /// Share of the requests that the cache answered, 0 to 1; `None` before
     /// the first request.
     #[must_use]
-    #[allow(clippy::cast_precision_loss)]
     pub fn hit_ratio(&self) -> Option<f64> {
-        let requests = self.hits.saturating_add(self.misses);
-        (requests > 0).then(|| self.hits as f64 / requests as f64)
+        share(self.hits, self.hits.saturating_add(self.misses))
     }
 }
 
@@ -193,7 +194,8 @@ pub struct Client {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Upload {
-    /// IP address; the port that it is reached at is not known.
+    /// IP address, or of IPv6 the network, `2001:db8:1::/48`, unless it is
+    /// local; the port that it is reached at is not known.
     pub address: String,
     /// Requests that were answered with bytes.
     pub requests: u64,
@@ -217,8 +219,9 @@ pub struct CacheStatus {
     pub misses: u64,
     /// The limit in bytes (`cache.max_size`).
     pub max_bytes: u64,
-    /// Bytes that are free on the disk of `data_dir`.
-    pub free_bytes: u64,
+    /// Bytes that are free on the disk of `data_dir`; `null` where it does not
+    /// say.
+    pub free_bytes: Option<u64>,
     /// Seconds since the file that went unused for longest was last used, of
     /// those that may be evicted; `null` where there is none.
     pub eviction_age_seconds: Option<u64>,
@@ -284,6 +287,8 @@ pub struct Index {
     pub suites: Vec<SuiteStatus>,
     /// What was not believed lately, the latest first.
     pub refusals: Vec<Refused>,
+    /// How many files were not believed lately, by the reason.
+    pub refused_files: Vec<RefusedFiles>,
 }
 
 /// The distributed hash table.
@@ -408,7 +413,7 @@ pub struct Peer {
     pub connected: bool,
     /// Bytes received from it and verified.
     pub bytes: u64,
-    /// Bytes sent to nodes at its IP address.
+    /// Bytes sent to nodes at its IP address, of IPv6 in its network.
     pub bytes_sent: u64,
     /// What went wrong last; `null` where nothing did.
     pub last_error: Option<String>,

@@ -11,6 +11,9 @@ const EVERY: Millis = 1000;
 /// The speed is that of so long a time, where there are samples of it.
 const SPAN: Millis = 5000;
 
+/// Samples of before tell nothing of the speed now.
+const STALE: Millis = 2 * SPAN;
+
 /// A download under way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Progress<'a> {
@@ -25,7 +28,7 @@ pub struct Progress<'a> {
 #[derive(Debug)]
 struct Seen {
     opened: Millis,
-    /// When, and how much was here; the earliest first, at least one.
+    /// When, and how much was here; the earliest first.
     samples: VecDeque<(Millis, u64)>,
 }
 
@@ -35,15 +38,14 @@ pub struct Speeds(HashMap<String, Seen>);
 
 impl Speeds {
     /// How fast these downloads, which are all there are, come in at `now`, in
-    /// bytes a second. Before anybody looked a second ago it is the average
+    /// bytes a second. Where nobody looked in the last seconds it is the average
     /// since they began.
     pub fn look(&mut self, downloads: &[Progress<'_>], now: Millis) -> Vec<u64> {
         let mut before = std::mem::take(&mut self.0);
         downloads
             .iter()
             .map(|download| {
-                let is_same =
-                    |seen: &Seen| seen.opened == download.opened && seen.done() <= download.done;
+                let is_same = |seen: &Seen| seen.opened == download.opened;
                 let seen = before.remove(download.path).filter(is_same);
                 let mut seen = seen.unwrap_or_else(|| Seen {
                     opened: download.opened,
@@ -58,11 +60,10 @@ impl Speeds {
 }
 
 impl Seen {
-    fn done(&self) -> u64 {
-        self.samples.back().map_or(0, |(_, done)| *done)
-    }
-
     fn look(&mut self, done: u64, now: Millis) -> u64 {
+        while self.samples.front().is_some_and(|(at, _)| at + STALE < now) {
+            self.samples.pop_front();
+        }
         let second = |seen: &Self| seen.samples.get(1).map(|(at, _)| *at);
         while second(self).is_some_and(|at| at + SPAN <= now) {
             self.samples.pop_front();
@@ -135,6 +136,27 @@ mod tests {
         assert_eq!(look(&mut speeds, 2000, 1000, 3000), 1000);
         assert!(speeds.look(&[], 3000).is_empty());
         assert!(speeds.0.is_empty());
+    }
+
+    #[test]
+    fn what_was_seen_long_ago_does_not_slow_the_speed_of_now() {
+        let mut speeds = Speeds::default();
+        let hour = 3_600_000;
+        assert_eq!(look(&mut speeds, 0, 0, 1000), 0);
+        // Nothing came for an hour, and nobody looked. Then it comes in.
+        look(&mut speeds, 0, 0, hour);
+        assert_eq!(look(&mut speeds, 0, 50_000, hour + 1000), 50_000);
+    }
+
+    #[test]
+    fn who_knows_less_of_a_download_is_told_of_the_same_one() {
+        let mut speeds = Speeds::default();
+        for second in 0..=5 {
+            let done = 1_000_000 + 1000 * i64::cast_unsigned(second);
+            look(&mut speeds, 0, done, 1000 * second);
+        }
+        look(&mut speeds, 0, 1_004_990, 5001);
+        assert_eq!(look(&mut speeds, 0, 1_006_000, 6000), 1000);
     }
 
     proptest! {

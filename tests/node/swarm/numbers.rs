@@ -3,7 +3,6 @@
 use super::{LARGE, SMALL, Scene};
 use crate::kit::{Client, Manner, PIECE, Request, Seeding, path_of, until, within};
 use serde_json::Value;
-use std::time::Duration;
 
 const HONEST: Seeding = Seeding::Honest;
 
@@ -103,5 +102,5 @@ fn who_takes_files_is_told_with_what_it_took() {
     assert_eq!(scene.node().number("/traffic/to_peers"), all);
     let query = "SELECT bytes, misses FROM visitor WHERE face = 'peer'";
     let written = || scene.node().sql(query) == format!("{all}|0");
-    assert!(within(Duration::from_secs(4), written));
+    until("the row says so", written);
 }

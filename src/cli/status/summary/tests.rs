@@ -1,5 +1,6 @@
 #![allow(clippy::unwrap_used)]
 use super::*;
+use crate::http::status::shape::Finding;
 
 #[test]
 fn a_busy_node_is_told_of_at_a_glance() {
@@ -17,7 +18,34 @@ fn an_empty_node_has_a_summary_too() {
     assert!(text.starts_with("Healthy: aptmesh "), "{text}");
     assert!(text.contains("Downloads  0 under way"), "{text}");
     assert!(text.contains("DHT  switched off"), "{text}");
+    assert!(
+        text.contains("Local network  nodes are not looked for"),
+        "{text}"
+    );
     assert!(!text.contains("Mirrors that fail"), "{text}");
+}
+
+#[test]
+fn a_notice_is_told_of_a_healthy_node() {
+    let mut status = Status::default();
+    status.health.findings = vec![Finding {
+        state: HealthState::Notice,
+        sentence: "A door is shut.".to_owned(),
+        ..Finding::default()
+    }];
+    let text = text(&status, false);
+    assert!(text.starts_with("Healthy: aptmesh "), "{text}");
+    assert!(text.contains("\n  - A door is shut.\n"), "{text}");
+}
+
+#[test]
+fn what_nobody_asks_for_is_not_past_its_end() {
+    let mut status = Status::example();
+    let suite = &mut status.index.suites[0];
+    suite.valid_until = Some(suite.asked_at);
+    assert!(!text(&status, false).contains("past its Valid-Until"));
+    status.index.suites[0].asked_at += 1;
+    assert!(text(&status, false).contains("past its Valid-Until"));
 }
 
 #[test]
@@ -58,16 +86,10 @@ fn the_status_of_another_release_is_read() {
 }
 
 #[test]
-fn times_are_told_in_two_units() {
-    for (seconds, words) in [
-        (0, "0 s"),
-        (59, "59 s"),
-        (60, "1 min"),
-        (3_700, "1 h 1 min"),
-        (86_400, "1 d"),
-        (273_600, "3 d 4 h"),
-        (90_000_000, "1041 d 16 h"),
-    ] {
-        assert_eq!(age(seconds), words);
-    }
+fn shares_are_those_of_the_page() {
+    let mut status = Status::example();
+    status.served.week.from_mirrors = 1;
+    let text = text(&status, false);
+    let week = text.lines().find(|line| line.contains(" week ")).unwrap();
+    assert!(week.contains(" <1 %"), "{week}");
 }

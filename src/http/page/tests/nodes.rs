@@ -7,7 +7,7 @@ use crate::db::view::SuiteStatus;
 use crate::http::status::Status;
 use crate::http::status::shape::{
     Bin, Bucket, CacheStatus, CachedFile, Client, Dht, Download, FailingMirror, Finding, Health,
-    HealthState, History, Index, Peer, Piece, Served, Split, Traffic, Upload,
+    HealthState, History, Index, Lan, Neighbour, Peer, Piece, Served, Split, Traffic, Upload,
 };
 
 /// 2026-11-22 14:05 UTC.
@@ -25,7 +25,7 @@ pub fn empty() -> Status {
         uptime_seconds: 42,
         cache: CacheStatus {
             max_bytes: 20 << 30,
-            free_bytes: 212 << 30,
+            free_bytes: Some(212 << 30),
             ..CacheStatus::default()
         },
         history: history(|_| 0),
@@ -71,8 +71,13 @@ pub fn busy() -> Status {
             patches: 112,
             suites: suites(),
             refusals: Vec::new(),
+            refused_files: Vec::new(),
         },
         dht: dht(),
+        lan: Lan {
+            discovering: true,
+            neighbours: (11..13).map(neighbour).collect(),
+        },
         downloads: vec![large(&peers), small(&peers), whole()],
         peers,
         clients: (0..12).map(client).collect(),
@@ -305,7 +310,7 @@ fn cache() -> CacheStatus {
         hits: 3_583,
         misses: 371,
         max_bytes: 20 << 30,
-        free_bytes: 212 << 30,
+        free_bytes: Some(212 << 30),
         eviction_age_seconds: Some(11 * 86_400 + 7200),
         largest: vec![
             file(
@@ -376,6 +381,14 @@ fn client(n: u8) -> Client {
         misses: 13 * (k % 3),
         bytes: 1_900 * MIB / (k + 1),
         last_seen: NOW - i64::from(n) * 37 * MINUTE,
+    }
+}
+
+fn neighbour(n: u8) -> Neighbour {
+    Neighbour {
+        node_id: "c3".repeat(20),
+        address: format!("192.168.1.{n}:9977"),
+        last_seen: NOW - i64::from(n) * MINUTE,
     }
 }
 

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used)]
 
 use super::*;
-use crate::db::refusal::Kind;
+use crate::db::refusal::{Kind, RefusedFiles};
 
 const GIB: u64 = 1 << 30;
 /// 2026-11-23 06:00 UTC.
@@ -130,7 +130,7 @@ fn cache() -> CacheStatus {
         hits: 900,
         misses: 100,
         max_bytes: 20 * GIB,
-        free_bytes: 50 * GIB,
+        free_bytes: Some(50 * GIB),
         eviction_age_seconds: Some(864_000),
         largest: vec![file.clone()],
         latest: vec![file],
@@ -169,6 +169,10 @@ fn index() -> Index {
             reason: "Its SHA-256 is not the one that the index lists.".to_owned(),
             times: 2,
             last_at: NOW - HOUR,
+        }],
+        refused_files: vec![RefusedFiles {
+            kind: Kind::Mismatch,
+            files: 70,
         }],
     }
 }
