@@ -33,6 +33,7 @@ use crate::store::share::{Fresh, Shares};
 use crate::store::spoilt::Spoilt;
 use crate::swarm::book::Book;
 use crate::swarm::neighbours::Neighbours;
+use crate::swarm::origins::Origins;
 use crate::truth::lookup::Claim as Said;
 use crate::truth::{Judge, Truth};
 use crate::validators::Validators;
@@ -73,6 +74,8 @@ pub struct Core {
     pub visitors: Arc<Visitors>,
     /// Origins that failed.
     pub health: Health,
+    /// What origins took lately.
+    pub origins: Origins,
     /// Configured mirrors.
     pub mirrors: Mirrors,
     /// What was fetched ahead of its request.
@@ -165,6 +168,7 @@ impl Core {
             spoilt: Spoilt::default(),
             truth: Truth::new(parts.judge),
             health: parts.health,
+            origins: Origins::default(),
             mirrors: parts.mirrors,
             clock: parts.clock,
             download_wanted: Notify::new(),
@@ -413,8 +417,7 @@ impl Core {
             .retain(|other| other.lease != claim.lease || other.id != claim.id);
     }
 
-    /// Takes the rows that were committed with a lease since the last call,
-    /// and whether others were committed without one.
+    /// Takes the rows committed with a lease since the last call, and if there are others.
     #[must_use]
     pub fn take_wanted(&self) -> Wanted {
         std::mem::take(&mut *self.wanted.lock().unwrap_or_else(PoisonError::into_inner))

@@ -1,26 +1,29 @@
 //! Nodes on one link find each other by mDNS, and apt clients find this one.
 
+mod known;
 pub mod links;
 
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use ipnet::IpNet;
 use mdns_sd::{
-    DaemonEvent, DaemonStatus, IfKind, IfPredicate, Receiver, ResolvedService, ScopedIp,
-    ServiceDaemon, ServiceEvent, ServiceInfo,
+    DaemonEvent, DaemonStatus, IfKind, IfPredicate, Receiver, ScopedIp, ServiceDaemon,
+    ServiceEvent, ServiceInfo,
 };
 use rustix::net::sockopt::set_socket_reuseaddr;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, socket_with};
 
 use tokio::time::{Instant, sleep_until};
 
-use self::links::Links;
+use self::known::Known;
+use self::links::{Links, Reach, is_spoken_from};
 use crate::clock::jittered;
-use crate::debian::naming::{from_hex, to_hex};
+use crate::debian::naming::to_hex;
 use crate::dht::id::NodeId;
-use crate::swarm::neighbours::{MOST, MOST_ADDRESSES, Neighbour};
+use crate::swarm::neighbours::Neighbour;
 
 /// What nodes look for.
 const NODES: &str = "_aptmesh._tcp.local.";
@@ -38,6 +41,12 @@ const AGAIN: Duration = Duration::from_mins(10);
 /// How long after it got an address others may be expected to hear us: who
 /// comes to a link at the same time has told its names by then.
 const SETTLED: Duration = Duration::from_millis(1500);
+
+/// How long until the library is asked again where it refused.
+const SOON: Duration = Duration::from_secs(1);
+
+/// How long what is known of this machine's links is used.
+const LINKS_KEPT: Duration = Duration::from_secs(1);
 
 /// How often it is looked whether this machine has other addresses, in seconds.
 const IP_CHECK: u32 = 2;
@@ -58,12 +67,15 @@ pub enum DiscoveryError {
 pub struct Told {
     /// Who it is.
     pub node_id: NodeId,
-    /// Where it serves other nodes; `None`: it has nothing to do with any.
-    pub peer: Option<SocketAddr>,
+    /// Where it serves other nodes, on one port; none: it has nothing to do
+    /// with any.
+    pub peer: Vec<SocketAddr>,
     /// Its UDP port in the DHT, where it has one.
     pub dht: Option<u16>,
-    /// Where it serves apt, if others may come there.
-    pub apt: Option<SocketAddr>,
+    /// Where it serves apt, on one port.
+    pub apt: Vec<SocketAddr>,
+    /// Networks whose apt clients are served.
+    pub clients: Vec<IpNet>,
 }
 
 /// What happened on the link.
@@ -79,19 +91,22 @@ pub enum News {
 pub struct Discovery {
     daemon: ServiceDaemon,
     /// What is heard of other nodes, where that is of interest.
-    events: Option<Receiver<ServiceEvent>>,
+    ear: Option<Ear>,
     /// What becomes of this machine's own addresses.
     changes: Receiver<DaemonEvent>,
-    /// When others are to be asked for anew.
-    again: Instant,
+    /// This machine's links, and until when they are taken for that.
+    links: (Links, Instant),
     known: Known,
+    /// What is still to be told.
+    news: VecDeque<News>,
 }
 
-/// Whom was heard of.
-struct Known {
-    own: NodeId,
-    /// Who stands behind a service's name.
-    names: HashMap<String, NodeId>,
+/// What is heard of other nodes.
+struct Ear {
+    /// None: the library does not tell any more.
+    events: Option<Receiver<ServiceEvent>>,
+    /// When others are to be asked for anew.
+    again: Instant,
 }
 
 impl Discovery {
@@ -104,66 +119,74 @@ impl Discovery {
         // The library says in its log alone that it got no socket.
         try_port().map_err(DiscoveryError::Port)?;
         let daemon = ServiceDaemon::new()?;
-        let unusable = IfPredicate::new(|interface| links::is_unusable(interface.ip()));
+        let unusable = IfPredicate::new(|interface| !is_spoken_from(interface, Links::now));
         daemon.disable_interface(IfKind::Predicate(unusable))?;
         daemon.set_ip_check_interval(IP_CHECK)?;
         let name = format!("aptmesh-{}", &to_hex(&told.node_id.0)[..12]);
-        if let Some(address) = told.peer {
+        if let Some(address) = told.peer.first() {
             let mut texts = vec![("id", told.node_id.to_string()), ("v", VERSION.to_owned())];
             texts.extend(told.dht.map(|port| ("dht", port.to_string())));
-            daemon.register(service(NODES, &name, address, &texts)?)?;
+            let reach = Reach::new(&told.peer, None);
+            daemon.register(service(NODES, &name, address.port(), &texts, reach)?)?;
         }
-        if let Some(address) = told.apt {
-            daemon.register(service(PROXIES, &name, address, &[])?)?;
+        if let Some(address) = told.apt.first() {
+            let reach = Reach::new(&told.apt, Some(&told.clients));
+            daemon.register(service(PROXIES, &name, address.port(), &[], reach)?)?;
         }
-        let events = told.peer.map(|_| daemon.browse(NODES)).transpose()?;
+        let is_listening = !told.peer.is_empty();
+        let ear = is_listening.then(|| daemon.browse(NODES)).transpose()?;
+        let now = Instant::now();
         Ok(Self {
             changes: daemon.monitor()?,
             daemon,
-            events,
-            again: Instant::now() + AGAIN,
-            known: Known {
-                own: told.node_id,
-                names: HashMap::new(),
-            },
+            ear: ear.map(|events| Ear {
+                events: Some(events),
+                again: now + AGAIN,
+            }),
+            links: (Links::default(), now),
+            known: Known::new(told.node_id),
+            news: VecDeque::new(),
         })
     }
 
     /// What happens next. Never comes back where nobody is listened to.
     pub async fn next(&mut self) -> News {
         loop {
-            let Some(events) = &self.events else {
+            if let Some(news) = self.news.pop_front() {
+                return news;
+            }
+            let Some(ear) = &mut self.ear else {
                 return std::future::pending().await;
             };
-            let event = tokio::select! {
-                event = events.recv_async() => event,
+            tokio::select! {
+                event = hear(ear.events.as_ref()) => match event {
+                    Some(event) => self.heard(event),
+                    // So much was heard that something was missed.
+                    None => ear.take(self.daemon.browse(NODES)),
+                },
                 Ok(change) = self.changes.recv_async() => {
+                    self.links.1 = Instant::now();
                     if matches!(change, DaemonEvent::IpAdd(_)) {
-                        self.again = self.again.min(Instant::now() + SETTLED);
-                    }
-                    continue;
-                }
-                () = sleep_until(self.again) => {
-                    self.again = Instant::now() + jittered(AGAIN);
-                    self.events = self.daemon.browse(NODES).ok();
-                    continue;
-                }
-            };
-            match event {
-                Ok(ServiceEvent::ServiceResolved(service)) => {
-                    if let Some(news) = self.known.resolved(&service, &Links::now()) {
-                        return news;
+                        ear.again = ear.again.min(Instant::now() + SETTLED);
                     }
                 }
-                Ok(ServiceEvent::ServiceRemoved(_, name)) => {
-                    if let Some(id) = self.known.removed(&name) {
-                        return News::Gone(id);
-                    }
-                }
-                Ok(_) => {}
-                // So much was heard that something was missed.
-                Err(_) => self.events = self.daemon.browse(NODES).ok(),
+                () = sleep_until(ear.again) => ear.take(self.daemon.browse(NODES)),
             }
+        }
+    }
+
+    fn heard(&mut self, event: ServiceEvent) {
+        match event {
+            ServiceEvent::ServiceResolved(service) => {
+                let (links, until) = &mut self.links;
+                let now = Instant::now();
+                if *until <= now {
+                    (*links, *until) = (Links::now(), now + LINKS_KEPT);
+                }
+                self.news.extend(self.known.resolved(&service, links));
+            }
+            ServiceEvent::ServiceRemoved(_, name) => self.news.extend(self.known.removed(&name)),
+            _ => {}
         }
     }
 
@@ -175,55 +198,48 @@ impl Discovery {
     }
 }
 
-impl Known {
-    fn resolved(&mut self, service: &ResolvedService, links: &Links) -> Option<News> {
-        let text = |name| service.txt_properties.get_property_val_str(name);
-        let node_id = NodeId(from_hex(text("id")?)?);
-        let is_known = self.names.contains_key(&service.fullname);
-        if node_id == self.own || (!is_known && self.names.len() >= MOST) {
-            return None;
-        }
-        let mut addresses: Vec<_> = (service.addresses.iter())
-            .filter(|scoped| links.have(scoped))
-            .map(|scoped| SocketAddr::new(scoped.to_ip_addr(), service.port))
-            .collect();
-        if addresses.is_empty() || service.port == 0 {
-            return self.removed(&service.fullname).map(News::Gone);
-        }
-        // IPv4 first: it is what works on most links.
-        addresses.sort_unstable();
-        addresses.truncate(MOST_ADDRESSES);
-        self.names.insert(service.fullname.clone(), node_id);
-        Some(News::Here(Neighbour {
-            node_id,
-            addresses,
-            dht: text("dht")
-                .and_then(|port| port.parse().ok())
-                .filter(|port| *port != 0),
-        }))
-    }
-
-    /// Who is gone with a service of this name.
-    fn removed(&mut self, name: &str) -> Option<NodeId> {
-        let id = self.names.remove(name)?;
-        // It may have come back under another name.
-        (!self.names.values().any(|other| *other == id)).then_some(id)
+impl Ear {
+    /// What came of asking for others anew. The library refuses when it has too
+    /// much to do; what it told until then it still tells.
+    fn take(&mut self, browsed: mdns_sd::Result<Receiver<ServiceEvent>>) {
+        let gone = |events: &Receiver<_>| events.is_disconnected() && events.is_empty();
+        let pause = if let Ok(events) = browsed {
+            self.events = Some(events);
+            jittered(AGAIN)
+        } else {
+            self.events = self.events.take().filter(|events| !gone(events));
+            SOON
+        };
+        self.again = Instant::now() + pause;
     }
 }
 
+/// What is heard next; `None`: nothing any more. Waits where nothing is told.
+async fn hear(events: Option<&Receiver<ServiceEvent>>) -> Option<ServiceEvent> {
+    match events {
+        Some(events) => events.recv_async().await.ok(),
+        None => std::future::pending().await,
+    }
+}
+
+/// A service that is told of wherever `reach` has it. Each has a host name of
+/// its own: addresses of one would be taken for those of the other.
 fn service(
     kind: &str,
     name: &str,
-    address: SocketAddr,
+    port: u16,
     texts: &[(&str, String)],
+    reach: Reach,
 ) -> mdns_sd::Result<ServiceInfo> {
-    let host = format!("{name}.local.");
-    let port = address.port();
-    if address.ip().is_unspecified() {
-        let info = ServiceInfo::new(kind, name, &host, (), port, texts)?;
-        return Ok(info.enable_addr_auto());
-    }
-    ServiceInfo::new(kind, name, &host, address.ip().to_canonical(), port, texts)
+    let what = kind.trim_start_matches('_').split('.').next();
+    let host = format!(
+        "{name}-{}.local.",
+        what.unwrap_or_default().replace('_', "-")
+    );
+    let mut info = ServiceInfo::new(kind, name, &host, (), port, texts)?.enable_addr_auto();
+    let reached = IfPredicate::new(move |interface| reach.has(interface));
+    info.set_interfaces(vec![IfKind::Predicate(reached)]);
+    Ok(info)
 }
 
 /// Whether the port of mDNS can be shared with whoever else uses it.

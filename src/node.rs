@@ -173,10 +173,14 @@ fn addresses_of(listeners: &[TcpListener]) -> Vec<SocketAddr> {
     addresses.filter_map(Result::ok).collect()
 }
 
-/// The first address where others than this machine can come.
-fn open(addresses: &[SocketAddr]) -> Option<SocketAddr> {
-    let mut addresses = addresses.iter().copied();
-    addresses.find(|address| !address.ip().to_canonical().is_loopback())
+/// The addresses where others than this machine can come, as far as they have
+/// the first one's port: one is all that can be told.
+fn open(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
+    let is_open = |address: &&SocketAddr| !address.ip().to_canonical().is_loopback();
+    let mut open: Vec<_> = addresses.iter().filter(is_open).copied().collect();
+    let port = open.first().map_or(0, SocketAddr::port);
+    open.retain(|address| address.port() == port);
+    open
 }
 
 /// Takes the node's place in the DHT, as its rows describe it. Others are told
@@ -283,7 +287,6 @@ impl Node {
             started: started.0,
             overlay: overlay.clone(),
             peer_addresses: node.peer_addresses.clone(),
-            discovering: config.lan.discover && open(&node.peer_addresses).is_some(),
             upstream: upstream.clone(),
             has_bootstrap: !config.dht.bootstrap.is_empty(),
             speeds: Arc::default(),
@@ -414,8 +417,9 @@ impl Node {
             peer: open(&self.peer_addresses),
             dht: overlay.as_ref().map(|overlay| overlay.address().port()),
             apt: open(&self.addresses),
+            clients: config.apt.allow.clone(),
         };
-        if told.peer.is_none() && told.apt.is_none() {
+        if told.peer.is_empty() && told.apt.is_empty() {
             return;
         }
         let overlay = overlay.filter(|_| config.peer.allow_private);
@@ -540,5 +544,17 @@ mod tests {
         );
         assert!(Capacity::of_descriptors(0).connections > 0);
         assert_eq!(Capacity::of_descriptors(u64::MAX).downloads, 64);
+    }
+    #[test]
+    fn all_addresses_of_one_port_are_told_but_the_loop() {
+        let open = |all: &[&str]| {
+            let all: Vec<SocketAddr> = all.iter().map(|at| at.parse().unwrap()).collect();
+            let open = super::open(&all);
+            open.iter().map(SocketAddr::to_string).collect::<Vec<_>>()
+        };
+        let all = ["127.0.0.1:1", "10.0.0.1:2", "[fd00::1]:2", "10.0.0.2:3"];
+        assert_eq!(open(&all), ["10.0.0.1:2", "[fd00::1]:2"]);
+        assert_eq!(open(&["0.0.0.0:1", "[::1]:1"]), ["0.0.0.0:1"]);
+        assert_eq!(open(&["[::ffff:127.0.0.1]:1"]), [""; 0]);
     }
 }

@@ -7,6 +7,7 @@ pub mod hunch;
 pub mod lead;
 pub mod luck;
 pub mod neighbours;
+pub mod origins;
 pub mod pace;
 pub mod references;
 pub mod rounds;

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use super::{Db, DbError, begin};
 use crate::clock::Millis;
+use crate::debian::naming::to_hex;
 
 /// Where a node on the same link is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,45 +18,28 @@ pub struct NeighbourRow {
 }
 
 impl Db {
-    /// A node on the same link is reached here, and nowhere else.
+    /// These are the nodes on the same link now, and no others.
     ///
     /// # Errors
     /// When the database refuses; then what was known stands.
-    pub async fn keep_neighbour(
-        &self,
-        node_id: [u8; 20],
-        addresses: &[SocketAddr],
-        now: Millis,
-    ) -> Result<(), DbError> {
-        let id = node_id.as_slice();
-        let addresses = serde_json::to_string(addresses).unwrap_or_default();
+    pub async fn keep_neighbours(&self, rows: &[NeighbourRow]) -> Result<(), DbError> {
+        let row = |row: &NeighbourRow| (to_hex(&row.node_id), row.address, row.seen_at);
+        let rows: Vec<_> = rows.iter().map(row).collect();
+        let rows = serde_json::to_string(&rows).unwrap_or_default();
         let mut writer = self.writer().await;
         let mut tx = begin(&mut writer).await?;
-        sqlx::query!("DELETE FROM neighbour WHERE node_id = ?", id)
+        sqlx::query!("DELETE FROM neighbour")
             .execute(&mut *tx)
             .await?;
         sqlx::query!(
             "INSERT INTO neighbour (node_id, address, seen_at)
-             SELECT ?1, value, ?2 FROM json_each(?3) WHERE true ON CONFLICT DO NOTHING",
-            id,
-            now,
-            addresses
+             SELECT unhex(value ->> 0), value ->> 1, value ->> 2 FROM json_each(?)
+             WHERE true ON CONFLICT DO NOTHING",
+            rows
         )
         .execute(&mut *tx)
         .await?;
         Ok(tx.commit().await?)
-    }
-
-    /// A node on the same link left.
-    ///
-    /// # Errors
-    /// When the database refuses.
-    pub async fn forget_neighbour(&self, node_id: [u8; 20]) -> Result<(), DbError> {
-        let id = node_id.as_slice();
-        sqlx::query!("DELETE FROM neighbour WHERE node_id = ?", id)
-            .execute(&mut *self.writer().await)
-            .await?;
-        Ok(())
     }
 
     /// Whom an earlier process saw has to be seen again.

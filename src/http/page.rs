@@ -38,7 +38,7 @@ const ROWS: usize = 25;
 const MORE: usize = 475;
 
 /// Refusals that the status tells of.
-#[allow(clippy::cast_sign_loss)]
+#[allow(clippy::cast_sign_loss, clippy::cast_possible_truncation)]
 const REFUSALS: usize = super::status::REFUSALS as usize;
 
 /// The node's address where a request does not name a usable one.

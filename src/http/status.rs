@@ -57,8 +57,6 @@ pub struct StatusSource {
     pub overlay: Option<Overlay>,
     /// Where other nodes are served.
     pub peer_addresses: Vec<SocketAddr>,
-    /// Whether nodes on the same link are looked for.
-    pub discovering: bool,
     /// Who asks the origins, and knows what their clocks say.
     pub upstream: Upstream,
     /// Whether there are nodes to join the DHT through (`dht.bootstrap`).
@@ -142,7 +140,7 @@ impl StatusSource {
             last_seen: row.seen_at.max(peers.last_answer(row.address)),
         };
         Ok(Lan {
-            discovering: self.discovering,
+            discovering: self.core.neighbours().are_sought,
             neighbours: rows.into_iter().map(neighbour).collect(),
         })
     }

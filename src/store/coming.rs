@@ -70,9 +70,12 @@ impl Arrival {
     }
 
     /// Decides what to do, knowing who asked so far: whoever asks later hears
-    /// what was decided.
+    /// what was decided. Who fetches already goes on, for others may wait for it.
     pub fn decide<T>(&self, choose: impl FnOnce(&[NodeId]) -> Option<T>) -> Option<T> {
         let mut known = self.known();
+        if known.stage == Stage::Fetching {
+            return None;
+        }
         let led = choose(&known.rivals);
         known.stage = match led {
             Some(_) => Stage::Waiting,
@@ -191,6 +194,8 @@ mod tests {
         assert_eq!(led, Some(node(1)));
         assert_eq!(arrival.asked_by(node(2)).stage, Stage::Waiting);
         arrival.fetch();
+        assert_eq!(arrival.asked_by(node(2)).stage, Stage::Fetching);
+        assert_eq!(arrival.decide(|_| Some(())), None, "others wait for it");
         assert_eq!(arrival.asked_by(node(2)).stage, Stage::Fetching);
         assert_eq!(arrival.known().rivals, [node(1)]);
         for first in 0..=255 {

@@ -22,16 +22,15 @@ pub const TORRENT: &str = "aptmesh-torrent";
 /// A node waits for another so long at most, in milliseconds.
 pub const LONGEST: Millis = 3000;
 
+/// And so long while it does not know what its own mirror takes.
+const UNTOLD: Millis = 500;
+
 /// What is expected to take longer, in milliseconds, is not waited for.
 const SHORT: Millis = 2000;
 
 /// The longest file, in bytes, that is waited for while nobody knows how fast
 /// its mirror is.
 const UNKNOWN: u64 = 4 * 1024 * 1024;
-
-/// A mirror that sends nothing for so long at first, in milliseconds, is not
-/// worth waiting for.
-const MUTE: Millis = 2000;
 
 /// A file of which nothing more came for so long, in milliseconds, stalls.
 const STALLED: Millis = 500;
@@ -43,7 +42,27 @@ const TELLING: u64 = 128 * 1024;
 const LAN: f64 = 20_000_000.0;
 
 /// Waiting may take so much longer than doing without, in milliseconds.
-const SLACK: Millis = 100;
+const SLACK: Millis = 200;
+
+/// What a node's own mirror takes for a file, in milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Alone {
+    /// Until it answers.
+    pub lag: Millis,
+    /// From then on.
+    pub body: Millis,
+}
+
+/// How long a node waits for another at most, in milliseconds, by its own
+/// clock: about as long as it would take without.
+#[must_use]
+pub fn patience(alone: Option<Alone>) -> Millis {
+    let patience = alone.map_or(UNTOLD, |alone| {
+        let all = alone.lag.saturating_add(alone.body);
+        all.saturating_add(all / 10).saturating_add(SLACK)
+    });
+    patience.min(LONGEST)
+}
 
 /// What a node does about a file that it wants.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -119,35 +138,40 @@ impl Progress {
         (progress.size > 0).then_some(progress)
     }
 
-    /// Bytes a second, where enough came to tell.
+    /// Bytes a second since its mirror answered, where enough came to tell.
     #[allow(clippy::cast_precision_loss, reason = "an estimate")]
-    fn rate(&self) -> Option<f64> {
+    fn rate(&self, lag: Millis) -> Option<f64> {
         let is_telling = self.done >= TELLING.min(self.size / 4).max(1) && self.elapsed > 0;
-        is_telling.then(|| self.done as f64 * 1000.0 / self.elapsed as f64)
+        let since = self.elapsed.saturating_sub(lag).max(1);
+        is_telling.then(|| self.done as f64 * 1000.0 / since as f64)
     }
 
-    /// Whether it is worth waiting for the file, of which `waited`
-    /// milliseconds have passed. `mirror`: what the asker's mirror brings, in
-    /// bytes a second, where that is known.
+    /// Whether it is worth waiting for the file, `waited` milliseconds after
+    /// the wait began. Who gets nothing, or says so for ever, is soon waited
+    /// for in vain: its file does not come nearer while time passes.
     #[must_use]
     #[allow(
         clippy::cast_precision_loss,
         clippy::cast_possible_truncation,
         reason = "an estimate"
     )]
-    pub fn is_worth_waiting(&self, mirror: Option<f64>, waited: Millis) -> bool {
-        if waited >= LONGEST || (self.done > 0 && self.idle >= STALLED) {
+    pub fn is_worth_waiting(&self, alone: Option<Alone>, waited: Millis) -> bool {
+        if self.done > 0 && self.idle >= STALLED {
             return false;
         }
         let took = |bytes: u64, rate: f64| (bytes as f64 * 1000.0 / rate.max(1.0)) as Millis;
-        let over_lan = took(self.size, LAN);
-        let Some(rate) = self.rate().or(mirror) else {
-            return self.size <= UNKNOWN && self.elapsed < MUTE;
+        let lag = alone.map_or(0, |alone| alone.lag);
+        let left = match (self.rate(lag), alone) {
+            (Some(rate), _) => took(self.size.saturating_sub(self.done), rate),
+            (None, Some(alone)) => {
+                let lag = lag.saturating_sub(self.elapsed).max(0);
+                lag.saturating_add(alone.body)
+            }
+            (None, None) if self.size <= UNKNOWN => 0,
+            (None, None) => return false,
         };
-        let left = took(self.size.saturating_sub(self.done), rate).saturating_add(over_lan);
-        let alone = mirror.map_or(Millis::MAX, |rate| took(self.size, rate));
-        let is_soon = left <= SHORT && left <= LONGEST - waited;
-        is_soon && left <= alone.saturating_add(alone / 10).saturating_add(SLACK)
+        let left = left.saturating_add(took(self.size, LAN));
+        left <= SHORT && waited.saturating_add(left) <= patience(alone)
     }
 }
 
@@ -166,7 +190,7 @@ pub fn leader<'a>(
     own: &NodeId,
     sha256: &[u8; 32],
     rivals: &'a [Rival],
-    mirror: Option<f64>,
+    alone: Option<Alone>,
 ) -> Option<&'a Rival> {
     let file = Key::of_hash(sha256);
     let may_lead = |rival: &&Rival| {
@@ -174,7 +198,7 @@ pub fn leader<'a>(
         let is_closer = file.distance(&rival.node_id) < file.distance(own);
         rival.node_id != *own
             && (is_fetching || is_closer)
-            && rival.progress.is_worth_waiting(mirror, 0)
+            && rival.progress.is_worth_waiting(alone, 0)
     };
     rivals.iter().filter(may_lead).min_by_key(|rival| {
         let is_fetching = rival.progress.stage == Stage::Fetching;

@@ -25,29 +25,35 @@ pub struct Neighbour {
 
 /// The nodes on one link with this one.
 #[derive(Debug, Default)]
-pub struct Neighbours(HashMap<NodeId, Neighbour>);
+pub struct Neighbours {
+    nodes: HashMap<NodeId, Neighbour>,
+    /// Whether others are listened to.
+    pub are_sought: bool,
+}
 
 impl Neighbours {
-    /// A neighbour is there. Whether it is taken in.
+    /// A neighbour is there. Whether that changes what is known.
     pub fn here(&mut self, mut neighbour: Neighbour) -> bool {
-        let is_full = self.0.len() >= MOST && !self.0.contains_key(&neighbour.node_id);
+        let is_full = self.nodes.len() >= MOST && !self.nodes.contains_key(&neighbour.node_id);
         if is_full || neighbour.addresses.is_empty() {
             return false;
         }
         neighbour.addresses.truncate(MOST_ADDRESSES);
-        self.0.insert(neighbour.node_id, neighbour);
-        true
+        let before = self.nodes.insert(neighbour.node_id, neighbour.clone());
+        before.is_none_or(|before| before != neighbour)
     }
 
     /// A neighbour left. Whether it was there.
     pub fn gone(&mut self, node_id: &NodeId) -> bool {
-        self.0.remove(node_id).is_some()
+        self.nodes.remove(node_id).is_some()
     }
 
     /// Where a neighbour is reached over HTTP.
     #[must_use]
     pub fn addresses(&self, node_id: &NodeId) -> &[SocketAddr] {
-        self.0.get(node_id).map_or(&[], |known| &known.addresses)
+        self.nodes
+            .get(node_id)
+            .map_or(&[], |known| &known.addresses)
     }
 
     /// Who asks from this address and says that it is this neighbour: whether
@@ -61,7 +67,7 @@ impl Neighbours {
     /// Everybody with all of their addresses.
     pub fn all(&self) -> impl Iterator<Item = (NodeId, SocketAddr)> + '_ {
         let of = |known: &Neighbour| known.addresses.clone();
-        self.0
+        self.nodes
             .iter()
             .flat_map(move |(id, known)| of(known).into_iter().map(|address| (*id, address)))
     }
@@ -71,7 +77,7 @@ impl Neighbours {
     pub fn in_dht(&self) -> Vec<SocketAddr> {
         let place =
             |known: &Neighbour| Some(SocketAddr::new(known.addresses.first()?.ip(), known.dht?));
-        let mut places: Vec<_> = self.0.values().filter_map(place).collect();
+        let mut places: Vec<_> = self.nodes.values().filter_map(place).collect();
         places.sort_unstable();
         places
     }
@@ -94,6 +100,7 @@ mod tests {
         let mut neighbours = Neighbours::default();
         let one = neighbour(1, &["10.0.0.1:9977", "[fd00::1]:9977"]);
         assert!(neighbours.here(one.clone()));
+        assert!(!neighbours.here(one.clone()), "that is nothing new");
         assert_eq!(neighbours.addresses(&one.node_id), one.addresses);
         assert_eq!(neighbours.in_dht(), ["10.0.0.1:7".parse().unwrap()]);
         let is = |from: &str| neighbours.is(&one.node_id, from.parse().unwrap());

@@ -7,6 +7,7 @@ use std::time::Duration;
 use axum::http::header::{IF_MODIFIED_SINCE, IF_NONE_MATCH, RANGE};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use super::dispatcher::Work;
 use super::errand::Errand;
@@ -277,10 +278,13 @@ impl FetchFile {
         origin: &RepoUrl,
         headers: &HeaderMap,
     ) -> Result<Answer, Refusal> {
+        let asked_at = Instant::now();
         let answer = match self.upstream.ask(&Method::GET, origin, headers).await {
             Ok(answer) => answer,
             Err(error) => return Err(self.failed(errand, origin, &error).await),
         };
+        let lag = millis(asked_at.elapsed());
+        self.core.origins.answered(origin.origin(), lag);
         let is_expected = match answer.status {
             StatusCode::OK => true,
             StatusCode::NOT_MODIFIED => errand.stored.is_some(),

@@ -93,7 +93,13 @@ impl Swarm {
         let value = FileValue::decode(value).ok()?;
         let contact = self.overlay.as_ref().and_then(Overlay::contact);
         let is_own = contact == Some(value.contact);
-        (!is_own && usable(&value.contact, self.allow_private)).then_some(value)
+        (!is_own && self.may_ask(&value.contact)).then_some(value)
+    }
+
+    /// Whether an address is one that may be asked though nobody saw it on a
+    /// link of ours.
+    fn may_ask(&self, contact: &SocketAddr) -> bool {
+        usable(contact, self.allow_private)
     }
 
     /// How long a download waits for the first peer before it asks its mirror.

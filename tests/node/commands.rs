@@ -41,12 +41,12 @@ fn status_is_a_readable_summary() {
     let words = ["Healthy: ", "Degraded: ", "Failing: "];
     assert!(words.iter().any(|word| text.starts_with(word)), "{text}");
     assert!(
-        line("Cache").contains("] 3.00 MiB of 1 GiB, 2 files"),
+        line("Cache").contains("] 3.0 MiB of 1 GiB, 2 files"),
         "{text}"
     );
     line("Mirrors that fail");
     assert!(text.contains(&origin.url("")), "{text}");
-    assert!(text.contains("fetched 3.00 MiB from mirrors"), "{text}");
+    assert!(text.contains("fetched 3.0 MiB from mirrors"), "{text}");
     assert!(!text.contains('\x1b'), "colour in a pipe: {text}");
     line("To clients");
     // The amount stands before its unit: four times 3 MiB and what settling took.

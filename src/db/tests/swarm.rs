@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use super::{claim_one, db, said};
 use crate::db::Db;
 use crate::db::download::Claim;
+use crate::db::neighbour::NeighbourRow;
 use crate::db::piece::{PieceRow, PieceState};
 use crate::swarm::book::{Book, Changes, DAY, HashError, PeerRow, Saved};
 
@@ -243,23 +244,19 @@ async fn pieces_go_with_their_download_and_with_its_temp_file() {
 }
 
 #[tokio::test]
-async fn neighbours_are_where_they_last_said() {
+async fn neighbours_are_those_of_the_last_time() {
     let (_folder, db) = db().await;
-    let at = |last: u8| std::net::SocketAddr::from(([10, 0, 0, last], 9977));
-    let (one, other) = ([1; 20], [2; 20]);
-    db.keep_neighbour(other, &[at(3)], 5).await.unwrap();
-    db.keep_neighbour(one, &[at(1), at(2), at(1)], 6)
-        .await
-        .unwrap();
-    db.keep_neighbour(one, &[at(4)], 7).await.unwrap();
+    let row = |id: u8, last: u8, seen_at| NeighbourRow {
+        node_id: [id; 20],
+        address: std::net::SocketAddr::from(([10, 0, 0, last], 9977)),
+        seen_at,
+    };
+    let first = [row(2, 3, 5), row(1, 1, 6), row(1, 2, 6), row(1, 1, 6)];
+    db.keep_neighbours(&first).await.unwrap();
     let rows = db.neighbours().await.unwrap();
-    let seen: Vec<_> = rows
-        .iter()
-        .map(|row| (row.node_id, row.address, row.seen_at))
-        .collect();
-    assert_eq!(seen, [(one, at(4), 7), (other, at(3), 5)]);
-    db.forget_neighbour(one).await.unwrap();
-    assert_eq!(db.neighbours().await.unwrap().len(), 1);
+    assert_eq!(rows, [row(1, 1, 6), row(1, 2, 6), row(2, 3, 5)]);
+    db.keep_neighbours(&[row(1, 4, 7)]).await.unwrap();
+    assert_eq!(db.neighbours().await.unwrap(), [row(1, 4, 7)]);
     db.forget_neighbours().await.unwrap();
     assert!(db.neighbours().await.unwrap().is_empty());
 }

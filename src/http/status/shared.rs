@@ -59,7 +59,7 @@ mod tests {
     #[tokio::test]
     async fn many_at_once_share_one_that_began_after_they_asked() {
         let (shared, now, makers) = (Shared::default(), AtomicU64::new(0), AtomicUsize::new(0));
-        let made = AtomicUsize::new(0);
+        let count = AtomicUsize::new(0);
         let make = || async {
             let value = now.load(Ordering::SeqCst);
             assert_eq!(makers.fetch_add(1, Ordering::SeqCst), 0, "two at a time");
@@ -67,7 +67,7 @@ mod tests {
                 yield_now().await;
             }
             makers.fetch_sub(1, Ordering::SeqCst);
-            made.fetch_add(1, Ordering::SeqCst);
+            count.fetch_add(1, Ordering::SeqCst);
             Ok::<_, Infallible>(value)
         };
         let ask = |later: u64| {
@@ -82,7 +82,7 @@ mod tests {
             }
         };
         join_all((0..100).map(|number| ask(number / 20))).await;
-        assert!(made.load(Ordering::SeqCst) <= 3, "{made:?}");
+        assert!(count.load(Ordering::SeqCst) <= 3, "{count:?}");
     }
 
     #[tokio::test]

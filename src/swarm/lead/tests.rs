@@ -54,28 +54,60 @@ fn progress(done: u64, size: u64, elapsed: Millis) -> Progress {
     }
 }
 
+/// A mirror that answers at once and brings so many bytes a second.
+fn alone(size: u64, rate: u64) -> Alone {
+    let body = Millis::try_from(size * 1000 / rate).unwrap();
+    Alone { lag: 0, body }
+}
+
 #[test]
 fn what_takes_long_is_not_waited_for() {
     assert!(progress(0, MIB, 0).is_worth_waiting(None, 0));
     assert!(!progress(0, 60 * MIB, 0).is_worth_waiting(None, 0));
     // It is nearly there.
-    assert!(progress(20 * MIB, 24 * MIB, 2000).is_worth_waiting(None, 0));
+    let slow = Some(alone(24 * MIB, 10_000_000));
+    assert!(progress(20 * MIB, 24 * MIB, 2000).is_worth_waiting(slow, 0));
     // It comes at a crawl.
     assert!(!progress(MIB / 2, MIB, 10_000).is_worth_waiting(None, 0));
-    assert!(!progress(0, MIB, 0).is_worth_waiting(Some(100_000.0), 0));
+    assert!(!progress(0, MIB, 0).is_worth_waiting(Some(alone(MIB, 100_000)), 0));
     // Alone it is there sooner.
-    assert!(!progress(2 * MIB, 4 * MIB, 1500).is_worth_waiting(Some(1e8), 0));
-    assert!(progress(2 * MIB, 4 * MIB, 1500).is_worth_waiting(Some(2e6), 0));
+    let half = progress(2 * MIB, 4 * MIB, 1500);
+    assert!(!half.is_worth_waiting(Some(alone(4 * MIB, 100_000_000)), 0));
+    assert!(half.is_worth_waiting(Some(alone(4 * MIB, 2_000_000)), 0));
 }
 
 #[test]
-fn who_stalls_or_gets_nothing_at_all_is_not_waited_for() {
+fn who_stalls_is_not_waited_for() {
     let stalled = Progress {
         idle: STALLED,
         ..progress(MIB / 2, MIB, 700)
     };
+    assert!(progress(MIB / 2, MIB, 200).is_worth_waiting(None, 0));
     assert!(!stalled.is_worth_waiting(None, 0));
-    assert!(!progress(0, MIB, MUTE).is_worth_waiting(None, 0));
+}
+
+#[test]
+fn who_gets_nothing_is_soon_waited_for_no_more() {
+    // It takes a tenth of a second alone, and the leader never gets on.
+    let quick = Some(alone(MIB, 10_000_000));
+    for elapsed in [0, 100, 30_000] {
+        let stuck = progress(0, MIB, elapsed);
+        assert!(stuck.is_worth_waiting(quick, 0));
+        assert!(!stuck.is_worth_waiting(quick, 200), "{elapsed}");
+        assert!(!stuck.is_worth_waiting(None, UNTOLD), "{elapsed}");
+    }
+    // A few bytes now and then are as good as none.
+    assert!(!progress(1, MIB, 0).is_worth_waiting(quick, 200));
+}
+
+#[test]
+fn what_a_mirror_takes_to_answer_is_waited_for_once() {
+    let late = Some(Alone { lag: 250, body: 10 });
+    assert!(progress(0, MIB, 0).is_worth_waiting(late, 0));
+    assert!(progress(0, MIB, 250).is_worth_waiting(late, 250));
+    assert!(!progress(0, MIB, 500).is_worth_waiting(late, 500));
+    // Its bytes come fast once they come.
+    assert!(progress(MIB / 2, MIB, 350).is_worth_waiting(late, 300));
 }
 
 #[test]
@@ -152,8 +184,18 @@ proptest! {
     }
 
     #[test]
-    fn nobody_waits_longer_than_the_longest(done: u64, size in 1..u64::MAX, elapsed in 0..Millis::MAX, mirror in proptest::option::of(0.0..1e12), waited in LONGEST..Millis::MAX) {
-        prop_assert!(!progress(done, size, elapsed).is_worth_waiting(mirror, waited));
+    fn nobody_waits_longer_than_it_would_take_alone(done: u64, size in 1..u64::MAX, elapsed in 0..Millis::MAX, idle: bool, lag in 0..Millis::MAX, body in 0..Millis::MAX, over in 1..Millis::MAX) {
+        let idle = Millis::from(idle) * STALLED;
+        let said = Progress { idle, ..progress(done, size, elapsed) };
+        for alone in [None, Some(Alone { lag, body }), Some(Alone { lag: lag % 1000, body: body % 1000 })] {
+            let patience = patience(alone);
+            prop_assert!(patience <= LONGEST);
+            prop_assert!(!said.is_worth_waiting(alone, patience.saturating_add(over)));
+            if let Some(Alone { lag, body }) = alone {
+                let all = lag.saturating_add(body);
+                prop_assert!(patience <= all.saturating_add(all / 10 + SLACK));
+            }
+        }
     }
 
     /// However words cross and get lost, no two nodes wait for each other, and

@@ -7,8 +7,10 @@ use std::time::Duration;
 use axum::http::header::{IF_RANGE, RANGE};
 use axum::http::{HeaderMap, HeaderValue, Method, StatusCode};
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use super::length_of;
+use crate::clock::millis;
 use crate::core::Core;
 use crate::debian::url::RepoUrl;
 use crate::meter::Kind;
@@ -53,7 +55,15 @@ pub(in crate::worker) struct OriginStream {
     /// Offset of the next byte.
     pub at: u64,
     farthest: u64,
+    came: Came,
     pauses: Iter<'static, Duration>,
+}
+
+/// What came, from when until when.
+struct Came {
+    bytes: u64,
+    since: Instant,
+    last: Instant,
 }
 
 /// An answer to a question for the rest.
@@ -72,6 +82,7 @@ impl OriginStream {
         answer: Answer,
         (at, total): (u64, Option<u64>),
     ) -> Self {
+        let now = Instant::now();
         Self {
             core: Arc::clone(core),
             upstream: upstream.clone(),
@@ -81,6 +92,11 @@ impl OriginStream {
             total,
             at,
             farthest: at,
+            came: Came {
+                bytes: 0,
+                since: now,
+                last: now,
+            },
             pauses: PAUSES.iter(),
         }
     }
@@ -94,6 +110,8 @@ impl OriginStream {
             Ok(Some(bytes)) => {
                 self.at += bytes.len() as u64;
                 self.core.meters.add(Kind::FromMirrors, bytes.len() as u64);
+                self.came.bytes += bytes.len() as u64;
+                self.came.last = Instant::now();
                 if self.total.is_some_and(|total| self.at > total) {
                     let origin = self.answer.url.origin();
                     return Err(format!("{origin} sent more than it announced"));
@@ -165,5 +183,13 @@ impl OriginStream {
             && answer.is_version(etag, modified)
             && (total.is_none() || length_of(&answer) == total);
         all.then_some(Rest::All(answer))
+    }
+}
+
+impl Drop for OriginStream {
+    fn drop(&mut self) {
+        let Came { bytes, since, last } = self.came;
+        let (origin, took) = (self.origin.origin(), millis(last - since));
+        self.core.origins.brought(origin, bytes, took);
     }
 }

@@ -38,6 +38,10 @@ impl Backlog {
         }
     }
 
+    pub(super) fn push(&mut self, event: Event) {
+        self.0.push_back(event);
+    }
+
     pub(super) fn pop(&mut self) -> Option<Event> {
         self.0.pop_front()
     }

@@ -153,6 +153,9 @@ impl Gather<'_> {
             peers = self.schedule.sound(),
             "the mirror helps"
         );
+        if let Some(arrival) = &self.errand.arrival {
+            arrival.fetch();
+        }
         self.front.state = State::Opening;
         self.front.ends = false;
         self.front.asked_at = at;

@@ -222,7 +222,10 @@ impl<'a> Gather<'a> {
         }
         self.begin_to_tick();
         loop {
-            if std::mem::take(&mut self.is_lost) && self.body.is_none() {
+            let is_lost = std::mem::take(&mut self.is_lost);
+            if is_lost && (self.body.is_some() || self.front.is_open()) {
+                self.search_beside();
+            } else if is_lost {
                 let goes_on = self.search().await || self.came.is_some();
                 if !goes_on {
                     return Ok(Gathered::Alone);

@@ -1,9 +1,8 @@
 //! Who has the file, and what they say of its pieces.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::future::pending;
 use std::net::SocketAddr;
-use std::time::Duration;
 
 use futures_util::stream::StreamExt;
 use tokio::time::{Instant, sleep_until};
@@ -29,9 +28,6 @@ const SUSPICION: f64 = 0.5;
 /// The longest file, in bytes, that is taken from a neighbour without a look
 /// at the mirror's.
 const CHEAP: u64 = 8 * 1024 * 1024;
-
-/// Later than any answer that is waited for.
-const FAR: Duration = Duration::from_secs(10);
 
 /// What a peer is worth that would not be asked if there were a mirror.
 const LEAST: f64 = 0.01;
@@ -74,16 +70,18 @@ impl Gather<'_> {
             let finds = finding.is_some() && !is_due(found_by);
             if !listens && !is_decided {
                 is_decided = true;
-                let leader = self.follow(&heard).filter(|_| self.body.is_none());
-                awaited = leader.map(|leader| (leader, Box::pin(self.wait_for(leader))));
+                // What has begun to come is not waited for.
+                let may_wait = self.body.is_none() && !self.front.is_open();
+                let leader = may_wait.then(|| self.follow(&heard)).flatten();
+                awaited = leader.map(|leader| (leader.contact, Box::pin(self.wait_for(leader))));
             }
             if !listens && !finds && awaited.is_none() {
                 break;
             }
             let until = match (listens, finds) {
-                (true, _) => heard_by,
-                (false, true) => found_by,
-                (false, false) => began + FAR,
+                (true, _) => Some(heard_by),
+                (false, true) => Some(found_by),
+                (false, false) => None,
             };
             tokio::select! {
                 word = some(asking.as_mut().map(Asking::next)) => match word {
@@ -107,7 +105,8 @@ impl Gather<'_> {
                     self.came = Some(came);
                     break;
                 }
-                () = sleep_until(until) => {}
+                Some(event) = self.events.next() => self.backlog.push(event),
+                () = some(until.map(sleep_until)) => {}
             }
         }
         if let Some(arrival) = &self.errand.arrival {
@@ -124,7 +123,18 @@ impl Gather<'_> {
         if let Some(asking) = asking {
             self.listen_on(asking);
         }
-        self.has_others() || self.searching.in_dht
+        let may_hear = self.searching.on_link && !self.target.is_small();
+        self.has_others() || self.searching.in_dht || may_hear
+    }
+
+    /// Asks neighbours and the DHT who else has the file, while it comes.
+    pub(super) fn search_beside(&mut self) {
+        if let Some(asking) = self.swarm.ask_neighbours(&self.fetch.core, self.target) {
+            self.listen_on(asking);
+        }
+        if let Some(finding) = self.swarm.find(Key::of_hash(&self.target.sha256)) {
+            self.search_on(finding);
+        }
     }
 
     /// Whether somebody but who was guessed in vain has the file.
@@ -135,7 +145,12 @@ impl Gather<'_> {
     /// Takes a peer that probably has the file, where one is known.
     pub(super) fn guess(&mut self) -> bool {
         let now = self.fetch.core.now();
-        let likely = self.swarm.likely(self.errand.url.origin(), now);
+        let mut likely = self.swarm.likely(self.errand.url.origin(), now);
+        let near: HashSet<_> = (self.fetch.core.neighbours().all())
+            .map(|(_, contact)| contact)
+            .collect();
+        // A neighbour that left is no better than any private address.
+        likely.retain(|contact| near.contains(contact) || self.swarm.may_ask(contact));
         let best = self.fetch.core.peers().ranked(&likely, now);
         let Some((contact, _)) = best.into_iter().find(|(_, score)| *score > 0.0) else {
             return false;

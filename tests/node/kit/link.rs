@@ -75,6 +75,18 @@ impl Link {
         }
     }
 
+    /// Everybody has an address in `fd00:77::/64` as well, that ends as the first.
+    pub fn add_ipv6(&self) {
+        let add = |name: &str, last: u8, device: &str| {
+            let address = format!("fd00:77::{last}/64 dev {device} nodad");
+            ip(&format!("-n {name} address add {address}")).unwrap();
+        };
+        add(&self.network.hub, HUB.octets()[3], "br0");
+        for host in &self.hosts {
+            add(host.name(), host.address.octets()[3], "eth0");
+        }
+    }
+
     /// What a node at a host is told: what it can't know of a link without a way out, and nothing
     /// of other nodes.
     pub fn config(&self, host: usize) -> Config {

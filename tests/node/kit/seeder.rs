@@ -39,6 +39,8 @@ pub enum Seeding {
     Dying(usize),
     /// After this time.
     Lagging(Duration),
+    /// Its files are always on their way to it, with so many percent here, and never come.
+    Promising(usize),
     /// With some bytes that are others.
     Corrupting(Wrong),
     /// Torrent strings are not those asked for.
@@ -320,6 +322,12 @@ impl Shared {
             if let Seeding::Lagging(lag) = seeding {
                 std::thread::sleep(lag);
             }
+            if let Seeding::Promising(_) = seeding {
+                let waits = |(name, _): &&(String, String)| name.eq_ignore_ascii_case("Prefer");
+                let wait = request.headers.iter().find(waits);
+                let seconds = wait.and_then(|(_, value)| value.strip_prefix("wait=")?.parse().ok());
+                std::thread::sleep(Duration::from_secs(seconds.unwrap_or(0)));
+            }
             let answer = self.answer(&request, seeding);
             let closes = matches!(seeding, Seeding::Closing);
             let line = if closes { "Connection: close\r\n" } else { "" };
@@ -352,6 +360,9 @@ impl Shared {
     fn answer(&self, request: &Asked, seeding: Seeding) -> Answer {
         let mut state = self.state.lock().unwrap();
         let body = state.bodies.get(&request.target).cloned();
+        if let (Some(body), Seeding::Promising(percent)) = (&body, seeding) {
+            return Answer::promise(body.len(), percent);
+        }
         let (Some(body), false) = (body, matches!(seeding, Seeding::Refusing)) else {
             return Answer {
                 status: "404 Not Found",
@@ -415,6 +426,17 @@ impl Shared {
 }
 
 impl Answer {
+    fn promise(size: usize, percent: usize) -> Self {
+        let done = size * percent / 100;
+        let progress = format!("stage=fetching, done={done}, size={size}, elapsed=100, idle=0");
+        Self {
+            status: "404 Not Found",
+            headers: format!("Aptmesh-Progress: {progress}\r\n"),
+            body: Vec::new(),
+            more: 0,
+        }
+    }
+
     fn torrent(string: &[u8], seeding: Seeding) -> Self {
         let mut body = string.to_vec();
         if let Seeding::Forging = seeding {

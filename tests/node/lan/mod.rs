@@ -3,6 +3,7 @@
 mod harm;
 mod leaks;
 mod once;
+mod told;
 
 use crate::kit::{
     Client, Link, Manner, Node, Request, Response, SOON, Suite, neighbours, noise, on_link,
@@ -205,6 +206,7 @@ fn where_nobody_can_be_found_all_else_works() {
         let node = Node::with(config);
         link.learn(&node);
         fetch(link, &node, "file0");
+        assert_eq!(node.status()["lan"]["discovering"], false);
         let log = node.log();
         assert_eq!(log.matches("lan.discover").count(), 1, "{log}");
     });
@@ -213,3 +215,7 @@ fn where_nobody_can_be_found_all_else_works() {
 /// Takes UDP port 5353 for itself and becomes the program that follows.
 const PORT_TAKER: &str = "use Socket; use Fcntl; socket(S, PF_INET, SOCK_DGRAM, 0) or die; \
     bind(S, sockaddr_in(5353, INADDR_ANY)) or die; fcntl(S, F_SETFD, 0); exec @ARGV or die";
+
+/// Takes UDP port 5353 for itself, says so and keeps it.
+const PORT_HOLDER: &str = "use Socket; socket(S, PF_INET, SOCK_DGRAM, 0) or die; \
+    bind(S, sockaddr_in(5353, INADDR_ANY)) or die; $| = 1; print qq(held\\n); sleep 60";

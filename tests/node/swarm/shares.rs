@@ -395,9 +395,9 @@ fn page_metrics_and_command_line_tell_of_peers() {
         assert!(page.contains(&seeder.addr().to_string()), "{page}");
     }
     let (from_peers, _) = scene.traffic();
-    let metrics = text("/metrics");
+    // Metrics tell what stands in rows, which is written every two seconds.
     let line = format!("aptmesh_fetched_bytes_total{{source=\"peers\"}} {from_peers}\n");
-    assert!(metrics.contains(&line), "{metrics}");
+    until(&line, || text("/metrics").contains(&line));
     let output = scene.node().cli(&["status"]);
     let summary = String::from_utf8(output.stdout).unwrap();
     assert!(
