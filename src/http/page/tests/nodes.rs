@@ -101,12 +101,12 @@ pub fn broken() -> Status {
         findings: vec![
             finding(
                 HealthState::Failing,
-                "The clock is 3 h 12 min behind that of deb.debian.org.",
+                "The clock is 3 h 12 min behind that of deb.example.org.",
                 "Set this machine's clock, for instance with systemd-timesyncd.",
             ),
             finding(
                 HealthState::Degraded,
-                "The mirror http://deb.debian.org has not answered since 14:02 UTC; stored copies are served.",
+                "The mirror http://deb.example.org has not answered since 14:02 UTC; stored copies are served.",
                 "Look at this machine's network; nothing else has to be done.",
             ),
             finding(
@@ -117,7 +117,7 @@ pub fn broken() -> Status {
         ],
     };
     status.failing_mirrors = vec![FailingMirror {
-        origin: "http://deb.debian.org".into(),
+        origin: "http://deb.example.org".into(),
         since: NOW - 3 * MINUTE,
         error: "connection refused".into(),
     }];
@@ -208,7 +208,7 @@ fn large(peers: &[Peer]) -> Download {
     }
     pieces.push(piece(peers, 100, 2, PieceState::Failed));
     Download {
-        path: "http://deb.debian.org/debian/pool/main/l/linux/linux-image-6.12.57+deb13-amd64_6.12.57-1_amd64.deb".into(),
+        path: "http://deb.example.org/debian/pool/main/l/linux/linux-image-6.12.57+deb13-amd64_6.12.57-1_amd64.deb".into(),
         size: 120 * 524_288 - 77,
         done: 75 * 524_288,
         bytes_per_second: 23 * MIB,
@@ -229,7 +229,7 @@ fn small(peers: &[Peer]) -> Download {
     ];
     let pieces = (0..).zip(states);
     Download {
-        path: "http://deb.debian.org/debian/pool/main/g/git/git_2.47.3-0+deb13u1_amd64.deb".into(),
+        path: "http://deb.example.org/debian/pool/main/g/git/git_2.47.3-0+deb13u1_amd64.deb".into(),
         size: 7 * 524_288 - 4000,
         done: 2 * 524_288,
         bytes_per_second: 3 * MIB,
@@ -272,13 +272,13 @@ fn suites() -> Vec<SuiteStatus> {
     };
     vec![
         suite(
-            "http://deb.debian.org/debian/dists/trixie",
+            "http://deb.example.org/debian/dists/trixie",
             "stable",
             "trixie",
             63_214,
         ),
         suite(
-            "http://deb.debian.org/debian-security/dists/trixie-security",
+            "http://deb.example.org/debian-security/dists/trixie-security",
             "stable-security",
             "trixie-security",
             812,
@@ -299,7 +299,7 @@ fn suites() -> Vec<SuiteStatus> {
 
 fn cache() -> CacheStatus {
     let file = |name: &str, bytes, hours| CachedFile {
-        url: format!("http://deb.debian.org/debian/pool/main/{name}"),
+        url: format!("http://deb.example.org/debian/pool/main/{name}"),
         bytes,
         added_at: NOW - hours * HOUR,
         last_use: NOW - hours * MINUTE,
