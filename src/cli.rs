@@ -1,6 +1,7 @@
 //! The command line: one file a command.
 
 mod apt_conf;
+mod backup;
 mod check_config;
 mod chore;
 mod client;
@@ -65,6 +66,12 @@ enum Command {
     Verify,
     /// Evict least recently used files down to the limits, now
     Gc,
+    /// Copy the database to a new file, while the daemon runs or not; README.md tells how to restore
+    Backup {
+        /// The file to make, such as /var/backups/aptmesh.db
+        #[arg(value_name = "FILE")]
+        to: PathBuf,
+    },
     /// Ask the DHT which nodes have a file; exit 1 where none is found
     Find {
         /// The file's SHA-256 in hexadecimal digits, or a copy of the file
@@ -92,6 +99,7 @@ impl Cli {
             Command::Import { paths } => import::run(&config()?, &paths),
             Command::Verify => verify::run(&config()?),
             Command::Gc => gc::run(&config()?),
+            Command::Backup { to } => backup::run(&config()?, &to),
             Command::Find { what } => find::run(&config()?, &what),
         }
     }

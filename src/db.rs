@@ -6,6 +6,7 @@
 //! with `BEGIN IMMEDIATE`.
 
 pub mod announcement;
+pub mod backup;
 pub mod dht;
 pub mod dht_node;
 pub mod dht_secret;
@@ -30,7 +31,7 @@ pub mod url;
 pub mod view;
 pub mod visitor;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use sqlx::migrate::{MigrateError, Migrator};
@@ -54,12 +55,22 @@ pub enum DbError {
     Sql(#[from] sqlx::Error),
     /// The database was made by a later release.
     #[error(
-        "the database has schema {0}, which is newer than this aptmesh knows: run the newer release"
+        "{file} has schema {found}, and this aptmesh knows none after {known}: run the newer release that made it, or restore a backup of before"
     )]
-    Newer(i64),
+    Newer {
+        /// The database.
+        file: PathBuf,
+        /// Number of its latest migration.
+        found: i64,
+        /// Number of our latest.
+        known: i64,
+    },
     /// A migration failed; the old schema stands unchanged.
     #[error("the database could not be brought up to date: {0}")]
     Migrate(MigrateError),
+    /// `SQLite` found what can't be.
+    #[error("the database is damaged ({0})")]
+    Damaged(String),
     /// A row that breaks its own table's promise.
     #[error("the row of {0} is damaged")]
     Row(String),
@@ -87,13 +98,7 @@ impl Db {
             .foreign_keys(true)
             .busy_timeout(Duration::from_secs(5));
         let mut writer = options.connect().await?;
-        MIGRATIONS
-            .run(&mut writer)
-            .await
-            .map_err(|error| match error {
-                MigrateError::VersionMissing(version) => DbError::Newer(version),
-                other => DbError::Migrate(other),
-            })?;
+        migrate(&mut writer, path).await?;
         let readers = SqlitePoolOptions::new()
             .max_connections(READERS)
             .idle_timeout(None)
@@ -143,6 +148,32 @@ impl Db {
             tracing::debug!(%error, "the write-ahead log stays for the next start");
         }
     }
+}
+
+/// Brings the schema up to date, each step in a transaction of its own.
+async fn migrate(writer: &mut SqliteConnection, file: &Path) -> Result<(), DbError> {
+    let applied = "SELECT max(version) FROM _sqlx_migrations";
+    // A database without that table is new.
+    let before: Option<i64> = sqlx::query_scalar(applied)
+        .fetch_one(&mut *writer)
+        .await
+        .unwrap_or_default();
+    let known = MIGRATIONS
+        .iter()
+        .map(|step| step.version)
+        .max()
+        .unwrap_or(0);
+    match before {
+        Some(found) if found > known => {
+            let file = file.to_owned();
+            return Err(DbError::Newer { file, found, known });
+        }
+        Some(found) if found < known => {
+            tracing::info!("the database is brought from schema {found} to {known}");
+        }
+        _ => {}
+    }
+    MIGRATIONS.run(writer).await.map_err(DbError::Migrate)
 }
 
 /// A transaction that takes `SQLite`'s write lock at once.

@@ -73,7 +73,13 @@ impl Disk {
     /// The database file.
     #[must_use]
     pub fn database(&self) -> PathBuf {
-        self.root.join("aptmesh.db")
+        Self::database_below(&self.root)
+    }
+
+    /// The database file of a data folder, whoever holds that.
+    #[must_use]
+    pub fn database_below(root: &Path) -> PathBuf {
+        root.join("aptmesh.db")
     }
 
     /// Where the body with this hash lies.

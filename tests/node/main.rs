@@ -11,6 +11,7 @@
 )]
 
 mod announce;
+mod backup;
 mod broken;
 mod browser;
 mod commands;
@@ -51,4 +52,5 @@ mod streaming;
 mod swarm;
 mod testbed;
 mod truth;
+mod upgrade;
 mod upkeep;
