@@ -37,6 +37,7 @@ mod node;
 mod options;
 mod paced;
 mod page;
+mod start;
 mod steady;
 mod table;
 mod usage;
@@ -86,6 +87,7 @@ impl Bench {
             Work::IndexNextPdiff => vec![index::measure_next(self, Form::Patch)],
             Work::Lookup => lookup::measure(self),
             Work::Page => page::measure(self),
+            Work::Start => vec![start::measure(self)],
         }
     }
 

@@ -12,7 +12,7 @@ SELECT n, randomblob(32), 1000 + abs(random() % 150000), now - n * 300000, now -
 FROM number, run;
 
 INSERT INTO url (url, file_id, etag, last_modified, checked_at)
-SELECT 'http://deb.debian.org/debian/pool/main/p/package' || n || '/package' || n || '_1.0-1_amd64.deb',
+SELECT 'http://deb.example.org/debian/pool/main/p/package' || n || '/package' || n || '_1.0-1_amd64.deb',
        n, '"' || n || '"', now / 1000 * 1000, now
 FROM number, run;
 
@@ -41,7 +41,7 @@ INSERT INTO hash_error (peer_id, at, file, piece)
 SELECT n % 40 + 1, now - n * 60000, randomblob(32), n FROM number, run WHERE n <= 100;
 
 INSERT INTO suite (id, folder, root, taken_up_at, asked_at)
-SELECT n, 'http://deb.debian.org/debian/dists/suite' || n || '/', 'http://deb.debian.org/debian/', now, now
+SELECT n, 'http://deb.example.org/debian/dists/suite' || n || '/', 'http://deb.example.org/debian/', now, now
 FROM number, run WHERE n <= 12;
 
 INSERT INTO release (id, suite_id, identity, name, codename, date, by_hash, signed, key, signer, seen_at, taken_up_at, superseded_at)
@@ -65,7 +65,7 @@ SELECT suite.id, 'main/binary-amd64/Packages.diff/' || n, randomblob(32), 10000,
 FROM suite, number WHERE n <= 50;
 
 INSERT INTO refusal (kind, url, origin, reason, first_at, last_at)
-SELECT 'mismatch', 'http://deb.debian.org/debian/pool/main/w/wrong' || n || '.deb', 'http://deb.debian.org',
+SELECT 'mismatch', 'http://deb.example.org/debian/pool/main/w/wrong' || n || '.deb', 'http://deb.example.org',
        'its SHA-256 is another one than that of the index', now, now - n * 60000
 FROM number, run WHERE n <= 50;
 

@@ -22,7 +22,7 @@ pub struct Node {
 }
 
 impl Node {
-    /// Starts a node with an empty cache in `folder`.
+    /// Starts a node on what is in `folder`, and waits until it answers.
     pub fn start(folder: &Path) -> Self {
         let address = free_address();
         let config = folder.join(CONFIG);

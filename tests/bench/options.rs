@@ -19,12 +19,13 @@ pub enum Work {
     IndexNextPdiff,
     Lookup,
     Page,
+    Start,
 }
 
 impl Work {
-    /// In the order they run: memory is what is left after all that the same node did before. Those of indexes and
-    /// the page have nodes of their own.
-    const ALL: [Self; 14] = [
+    /// In the order they run: memory is what is left after all that the same node did before. Those of indexes,
+    /// the page and the start have nodes of their own.
+    const ALL: [Self; 15] = [
         Self::Small1,
         Self::Small32,
         Self::Small32Pipelined,
@@ -39,6 +40,7 @@ impl Work {
         Self::IndexNextPdiff,
         Self::Lookup,
         Self::Page,
+        Self::Start,
     ];
 
     /// What `--only` calls it: by any of the rows that it gives.
@@ -58,6 +60,7 @@ impl Work {
             Self::IndexNextPdiff => &["index-next-pdiff"],
             Self::Lookup => &["lookup-hot", "lookup-cold"],
             Self::Page => &["page", "page-json"],
+            Self::Start => &["start"],
         }
     }
 

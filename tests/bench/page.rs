@@ -39,7 +39,8 @@ pub fn measure(bench: &Bench) -> Vec<Row> {
     rows.into()
 }
 
-fn fill(database: &Path) {
+/// Gives a node that does not run much to tell of.
+pub fn fill(database: &Path) {
     let options = SqliteConnectOptions::new().filename(database);
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()

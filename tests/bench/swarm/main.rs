@@ -1,7 +1,7 @@
 //! Whole nodes in network namespaces of their own, with links of a given speed.
 //!
 //! `cargo bench --bench swarm` as root builds a bridge with a host for nginx (the mirror), eight for nodes that have
-//! files, and one for a node that wants them; measures; prints one row a bar; and exits with 1 where a bar is missed.
+//! files, and one for a node that wants them, and another bridge with 21 idle nodes; measures; prints one row a bar; and exits with 1 where a bar is missed.
 //! It leaves no namespace behind, and nothing of the machine's own network is touched.
 //!
 //! ```text
@@ -22,6 +22,7 @@
 
 mod apt;
 mod archive;
+mod idle;
 mod large;
 #[path = "../../namespaces.rs"]
 mod namespaces;
@@ -33,6 +34,8 @@ mod probe;
 mod scene;
 mod small;
 mod table;
+#[path = "../usage.rs"]
+mod usage;
 
 use std::process::ExitCode;
 
@@ -52,29 +55,43 @@ fn main() -> ExitCode {
     if let Some(lack) = network::lacking() {
         return refuse(&lack, 1);
     }
-    let scene = match Scene::build() {
-        Ok(scene) => scene,
-        Err(message) => return refuse(&message, 1),
-    };
     let mut table = Table::new(&options);
-    if options.wants(&[Work::Peers8, Work::Liars2]) {
-        table.extend(large::measure_eight(&scene, &options));
-    }
-    if options.wants(&[Work::Share3]) {
-        table.extend([large::measure_share(&scene, &options)]);
-    }
-    scene.lift_limits();
-    if options.wants(&[Work::FirstByte]) {
-        table.extend([large::measure_first_byte(&scene, &options)]);
-    }
-    if options.wants(&[Work::Small200]) {
-        table.extend([small::measure(&scene, &options)]);
+    if let Err(message) = measure(&options, &mut table) {
+        return refuse(&message, 1);
     }
     println!("{}", table.show(options.markdown));
     if table.all_met() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
+    }
+}
+
+/// Adds the rows that are wanted.
+fn measure(options: &Options, table: &mut Table) -> Result<(), String> {
+    if options.wants(&Work::IN_SCENE) {
+        in_scene(options, &Scene::build()?, table);
+    }
+    if options.wants(&[Work::Idle20]) {
+        table.extend(idle::measure(options)?);
+    }
+    Ok(())
+}
+
+/// Rows of the mirror, the nodes with files and the one that wants them.
+fn in_scene(options: &Options, scene: &Scene, table: &mut Table) {
+    if options.wants(&[Work::Peers8, Work::Liars2]) {
+        table.extend(large::measure_eight(scene, options));
+    }
+    if options.wants(&[Work::Share3]) {
+        table.extend([large::measure_share(scene, options)]);
+    }
+    scene.lift_limits();
+    if options.wants(&[Work::FirstByte]) {
+        table.extend([large::measure_first_byte(scene, options)]);
+    }
+    if options.wants(&[Work::Small200]) {
+        table.extend([small::measure(scene, options)]);
     }
 }
 

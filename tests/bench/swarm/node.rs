@@ -12,6 +12,7 @@ use serde_json::Value;
 use crate::apt::Apt;
 use crate::network::Host;
 use crate::probe::{self, Answer};
+use crate::usage;
 
 pub struct Node {
     child: Child,
@@ -22,9 +23,23 @@ pub struct Node {
 impl Node {
     /// Starts a node with an empty cache in `folder` that joins the DHT through another.
     pub fn start(host: &Host, folder: &Path, bootstrap: Option<&Self>) -> Self {
+        Self::with(host, folder, &configuration(host, folder, bootstrap))
+    }
+
+    /// Starts a node with an empty cache in `folder` that is told nothing else.
+    pub fn plain(host: &Host, folder: &Path) -> Self {
+        let data = folder.join("data");
+        Self::with(
+            host,
+            folder,
+            &format!("data_dir = \"{}\"\n", data.display()),
+        )
+    }
+
+    fn with(host: &Host, folder: &Path, text: &str) -> Self {
         fs::create_dir_all(folder).unwrap();
         let config = folder.join("aptmesh.toml");
-        fs::write(&config, configuration(host, folder, bootstrap)).unwrap();
+        fs::write(&config, text).unwrap();
         let log = File::create(folder.join("log")).unwrap();
         let mut command = host.command(env!("CARGO_BIN_EXE_aptmesh"));
         for (name, _) in
@@ -109,6 +124,19 @@ impl Node {
             let announced = dht["announced"].as_u64().unwrap();
             announced >= files && dht["announcements"] == announced
         });
+    }
+
+    /// CPU time so far, in seconds.
+    pub fn cpu(&self) -> f64 {
+        usage::tree(self.child.id())
+    }
+
+    /// Memory that is its own or mapped, in millions of bytes.
+    pub fn resident(&self) -> f64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.child.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+        let kib = line.and_then(|rest| rest.split_whitespace().next()?.parse::<f64>().ok());
+        kib.map_or(f64::NAN, |kib| kib * 1024.0 / 1e6)
     }
 
     fn until(&self, what: &str, seconds: u64, done: impl FnMut() -> bool) {

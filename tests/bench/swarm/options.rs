@@ -8,10 +8,21 @@ pub enum Work {
     Share3,
     FirstByte,
     Small200,
+    Idle20,
 }
 
 impl Work {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
+        Self::Peers8,
+        Self::Liars2,
+        Self::Share3,
+        Self::FirstByte,
+        Self::Small200,
+        Self::Idle20,
+    ];
+
+    /// Those of the mirror, the nodes with files and the one that wants them.
+    pub const IN_SCENE: [Self; 5] = [
         Self::Peers8,
         Self::Liars2,
         Self::Share3,
@@ -27,6 +38,7 @@ impl Work {
             Self::Share3 => "share-3",
             Self::FirstByte => "first-byte",
             Self::Small200 => "small-200",
+            Self::Idle20 => "idle-20",
         }
     }
 }
