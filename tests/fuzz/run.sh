@@ -13,7 +13,7 @@ RUSTFLAGS="--cfg fuzzing -Ccodegen-units=1 -Cpasses=sancov-module \
 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
 -Cllvm-args=-sanitizer-coverage-pc-table \
 -Cllvm-args=-sanitizer-coverage-trace-compares"
-export RUSTFLAGS SQLX_OFFLINE=true
+export RUSTFLAGS
 
 # The versions that the crate itself is built with.
 cp ../../Cargo.lock Cargo.lock
