@@ -4,7 +4,11 @@
 //! order in which they change is decided once: bytes are in their place before
 //! a row speaks of them, and rows are silent before bytes go.
 
+mod placing;
 mod share;
+mod wanting;
+
+pub use wanting::Wanted;
 
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,14 +22,14 @@ use crate::db::file::FileRow;
 use crate::db::url::UrlRow;
 use crate::db::{Db, DbError};
 use crate::debian::digest::{Digest, Vouched};
-use crate::debian::naming::{Naming, from_hex, to_hex};
+use crate::debian::naming::{Naming, to_hex};
 use crate::debian::url::RepoUrl;
 use crate::health::Health;
 use crate::meter::{Meters, hour_of};
 use crate::mirrors::Mirrors;
 use crate::store::budget::Budget;
 use crate::store::coming::Coming;
-use crate::store::disk::{Disk, Temp};
+use crate::store::disk::Disk;
 use crate::store::expected::Expected;
 use crate::store::flight::{Flight, Flights, State};
 use crate::store::hot::{Entry, Hot, SMALL};
@@ -106,15 +110,6 @@ pub struct Core {
     /// Held by whoever evicts: two that count the same shortfall would evict
     /// twice what is needed.
     pub evicting: tokio::sync::Mutex<()>,
-}
-
-/// Rows of `download` that were committed and that nobody has looked at.
-#[derive(Debug, Default)]
-pub struct Wanted {
-    /// Those that were committed with a lease.
-    pub born_leased: Vec<Claim>,
-    /// Whether there are others.
-    pub others: bool,
 }
 
 /// How things stood when a client came.
@@ -367,188 +362,6 @@ impl Core {
             self.learn(entry).await;
         }
         Ok(named)
-    }
-
-    /// Wants an address fetched or asked again, now.
-    ///
-    /// # Errors
-    /// Where the database refuses.
-    pub async fn want(&self, url: &RepoUrl) -> Result<(), CoreError> {
-        let limits = &self.download_limits;
-        let wanted = self
-            .db
-            .want_download(url.key(), url.origin(), self.now(), limits);
-        self.ring(wanted.await?);
-        Ok(())
-    }
-
-    /// Tells the fetch worker that a row was committed, with its lease where
-    /// it was born with one.
-    pub fn ring(&self, claim: Option<Claim>) {
-        let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
-        match claim {
-            Some(claim) => wanted.born_leased.push(claim),
-            None => wanted.others = true,
-        }
-        drop(wanted);
-        self.download_wanted.notify_one();
-    }
-
-    fn unsettled_claims(&self) -> MutexGuard<'_, Vec<Claim>> {
-        self.unsettled
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The end of this claim could not be written.
-    pub fn add_unsettled(&self, claim: Claim) {
-        self.unsettled_claims().push(claim);
-    }
-
-    /// Claims whose end is still to be written.
-    #[must_use]
-    pub fn unsettled(&self) -> Vec<Claim> {
-        self.unsettled_claims().clone()
-    }
-
-    /// The end of this claim is written.
-    pub fn settled(&self, claim: &Claim) {
-        self.unsettled_claims()
-            .retain(|other| other.lease != claim.lease || other.id != claim.id);
-    }
-
-    /// Takes the rows committed with a lease since the last call, and if there are others.
-    #[must_use]
-    pub fn take_wanted(&self) -> Wanted {
-        std::mem::take(&mut *self.wanted.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Wants an address asked again when its origin may be back, unless that
-    /// is wanted already.
-    pub async fn want_later(&self, url: &RepoUrl, not_before: Millis) {
-        let wanted = self
-            .db
-            .want_download_later(url.key(), url.origin(), self.now(), not_before);
-        match wanted.await {
-            Ok(()) => self.ring(None),
-            Err(error) => tracing::warn!(url = url.key(), %error, "a later check can't be noted"),
-        }
-    }
-
-    /// Puts a durable body in its place and commits the rows that speak of
-    /// it. `None` where the lease was lost.
-    ///
-    /// # Errors
-    /// Where disk or database refuse. Then, and where the lease was lost,
-    /// neither row nor body stays.
-    pub async fn place(
-        self: &Arc<Self>,
-        temp: Temp,
-        (row, vouched): (UrlRow, bool),
-        download: i64,
-        lease: i64,
-    ) -> Result<Option<(Arc<Entry>, bool)>, CoreError> {
-        let core = Arc::clone(self);
-        // In a task of its own, so that it runs to its end.
-        let placed = tokio::spawn(async move {
-            let _placing = core.placing.lock().await;
-            temp.keep(&row.sha256)?;
-            let finished = core
-                .db
-                .finish_download(&row, download, lease, core.now())
-                .await;
-            let Some((file_id, new)) = core.or_remove(row.sha256, finished).await? else {
-                return Ok(None);
-            };
-            core.hot.forget(&row.url);
-            core.spoilt.is_mended(&row.url);
-            core.placed.notify_one();
-            let standing = Standing {
-                vouched,
-                pending_since: 0,
-            };
-            let entry = Arc::new(entry_of(UrlRow { file_id, ..row }, standing, None));
-            Ok(Some((entry, new)))
-        });
-        placed.await.map_err(io::Error::other)?
-    }
-
-    /// Puts a durable body that no address names in its place. Answers
-    /// whether it is new.
-    ///
-    /// # Errors
-    /// Where disk or database refuse; then neither row nor body stays.
-    pub async fn place_unnamed(
-        &self,
-        temp: Temp,
-        sha256: [u8; 32],
-        size: u64,
-    ) -> Result<bool, CoreError> {
-        let _placing = self.placing.lock().await;
-        temp.keep(&sha256)?;
-        let added = self.db.add_file(sha256, size, self.now()).await.map(Some);
-        Ok(self.or_remove(sha256, added).await?.unwrap_or(false))
-    }
-
-    /// Removes a body that was just placed if no row came to speak of it.
-    async fn or_remove<T>(
-        &self,
-        sha256: [u8; 32],
-        rows: Result<Option<T>, DbError>,
-    ) -> Result<Option<T>, DbError> {
-        if !matches!(rows, Ok(Some(_))) && matches!(self.db.file_by_hash(sha256).await, Ok(None)) {
-            self.disk.remove_body(&sha256);
-        }
-        rows
-    }
-
-    /// Removes files: first their rows and what memory holds of them, then
-    /// their bytes. Answers which of them were there.
-    ///
-    /// # Errors
-    /// Where the database refuses; then nothing is removed.
-    pub async fn forget(self: &Arc<Self>, files: Vec<FileRow>) -> Result<Vec<FileRow>, CoreError> {
-        let core = Arc::clone(self);
-        // In a task of its own: who asks may leave between rows and bytes.
-        let forgotten = tokio::spawn(async move {
-            let _placing = core.placing.lock().await;
-            let (urls, gone) = core.db.forget_files(&files).await?;
-            for url in &urls {
-                core.hot.forget(url);
-            }
-            core.shares.clear();
-            let gone: Vec<_> = files
-                .into_iter()
-                .filter(|file| gone.contains(&file.id))
-                .collect();
-            for file in &gone {
-                core.disk.remove_body(&file.sha256);
-                core.budget.removed(file.size);
-            }
-            Ok(gone)
-        });
-        forgotten.await.map_err(io::Error::other)?
-    }
-
-    /// Removes those of these bodies that no row speaks of; names are hashes
-    /// in hexadecimal digits. Answers how many.
-    ///
-    /// # Errors
-    /// Where rows can't be read.
-    pub async fn sweep(&self, names: &[String]) -> Result<u64, CoreError> {
-        let _placing = self.placing.lock().await;
-        let mut removed = 0;
-        for sha256 in self
-            .db
-            .unknown_hashes(names)
-            .await?
-            .iter()
-            .filter_map(|name| from_hex(name))
-        {
-            self.disk.remove_body(&sha256);
-            removed += 1;
-        }
-        Ok(removed)
     }
 }
 
