@@ -5,11 +5,8 @@ mod figures;
 mod hands;
 mod live;
 
-use crate::kit::{Browser, Node};
+use crate::kit::{Browser, Node, with_database};
 use serde_json::Value;
-use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{ConnectOptions as _, SqliteConnection};
-use std::future::Future;
 
 /// What the scripts of these tests are made of.
 const LOOK: &str = include_str!("look.js");
@@ -55,26 +52,10 @@ fn expect_none(browser: &Browser, expression: &str, when: &str) {
     assert_eq!(found, Value::Array(Vec::new()), "{expression}, {when}");
 }
 
-/// Does something with the database of a node that may run.
-#[track_caller]
-fn with_rows<F, T>(node: &Node, work: impl FnOnce(SqliteConnection) -> F) -> T
-where
-    F: Future<Output = sqlx::Result<T>>,
-{
-    let path = node.data_dir().join("aptmesh.db");
-    let options = SqliteConnectOptions::new().filename(path);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let done = runtime.block_on(async { work(options.connect().await?).await });
-    done.unwrap()
-}
-
 /// The number that a statement gives.
 #[track_caller]
 fn row(node: &Node, statement: &'static str) -> i64 {
-    with_rows(node, |mut rows| async move {
+    with_database(node, |mut rows| async move {
         sqlx::query_scalar(statement).fetch_one(&mut rows).await
     })
 }
@@ -82,7 +63,7 @@ fn row(node: &Node, statement: &'static str) -> i64 {
 /// Changes rows.
 #[track_caller]
 fn change(node: &Node, statements: &'static str) {
-    with_rows(node, |mut rows| async move {
+    with_database(node, |mut rows| async move {
         sqlx::raw_sql(statements).execute(&mut rows).await?;
         Ok(())
     });

@@ -1,12 +1,10 @@
 //! Data folders of other releases: older ones are taken along with all that is in them, newer
 //! ones are left alone.
 
-use crate::kit::{Config, Dht, Node};
+use crate::kit::{Config, Dht, Node, with_database};
 use serde_json::json;
-use sqlx::ConnectOptions as _;
 use sqlx::Connection as _;
 use sqlx::migrate::{Migration, Migrator};
-use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode};
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
@@ -32,24 +30,6 @@ const CHECKSUMS: [&str; 6] = [
     "184acb3319376d33",
     "71fe2d4526ab9abb",
 ];
-
-/// Does something with the database of a node that does not run.
-fn with_database<F, T>(node: &Node, work: impl FnOnce(SqliteConnection) -> F) -> T
-where
-    F: Future<Output = sqlx::Result<T>>,
-{
-    std::fs::create_dir_all(node.data_dir()).unwrap();
-    let options = SqliteConnectOptions::new()
-        .filename(node.data_dir().join("aptmesh.db"))
-        .create_if_missing(true)
-        .journal_mode(SqliteJournalMode::Wal);
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .unwrap();
-    let done = runtime.block_on(async { work(options.connect().await?).await });
-    done.unwrap()
-}
 
 /// A node that does not run yet, on the data folder of one that lived through the schemas up to
 /// `schema`.
