@@ -21,6 +21,7 @@ pub mod node;
 pub mod patch;
 pub mod peer;
 pub mod piece;
+pub mod port_mapping;
 pub mod queue;
 pub mod refusal;
 pub mod release;

@@ -13,8 +13,8 @@
 //! | 4 | [`cli`], [`node`] | commands; one [`node::Node`] put together |
 //! | 3 | [`http`], [`worker`] | they never call each other: they meet in rows and wake-ups |
 //! | 2½ | [`core`], [`truth`], [`upkeep`] | steps that need rows and bytes together, in the order that a crash allows |
-//! | 2 | [`db`], [`store`], [`upstream`], [`overlay`], [`discovery`], [`signature`], [`lifecycle`] | SQL; bytes; origins and peers; the DHT's socket; mDNS; signatures; signals. None uses another |
-//! | 1 | [`debian`], [`dht`], [`swarm`], [`bencode`], [`mirrors`], [`health`], [`skew`], [`validators`], [`meter`], [`visitors`], [`config`], [`clock`], [`human`] | without IO (but for reading the configuration), without a clock of their own |
+//! | 2 | [`db`], [`store`], [`upstream`], [`overlay`], [`discovery`], [`portmap`], [`signature`], [`lifecycle`] | SQL; bytes; origins and peers; the DHT's socket; mDNS; the home router; signatures; signals. None uses another |
+//! | 1 | [`debian`], [`dht`], [`swarm`], [`router`], [`bencode`], [`mirrors`], [`health`], [`skew`], [`validators`], [`meter`], [`visitors`], [`config`], [`clock`], [`human`] | without IO (but for reading the configuration), without a clock of their own |
 //!
 //! # One .deb's journey
 //!
@@ -75,6 +75,10 @@
 //! [`worker::dht_rows`] writes what it learns to rows, from which the next
 //! start makes it again. Nobody else knows that there is a working set.
 //!
+//! Behind a home router [`worker::map_ports`] asks that one to let others in
+//! ([`router`] says for what and when, [`portmap`] how), and tells the DHT by
+//! which port they come.
+//!
 //! Others get it at [`http::peer_face`], by its hash and in pieces; what is not
 //! in `announcement`, and did not just come, is not there for them.
 
@@ -95,6 +99,8 @@ pub mod meter;
 pub mod mirrors;
 pub mod node;
 pub mod overlay;
+pub mod portmap;
+pub mod router;
 pub mod signature;
 pub mod skew;
 pub mod store;

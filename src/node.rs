@@ -1,23 +1,26 @@
 //! Assembles one node: main and every test build it here.
 
+mod capacity;
+mod dht;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use tokio::net::{TcpListener, UdpSocket, UnixListener};
+use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use self::capacity::Capacity;
+use self::dht::open_overlay;
 use crate::clock::{SharedClock, millis};
-use crate::config::{Advertise, Config, Verify};
+use crate::config::{Config, Verify};
 use crate::core::{Core, Parts};
 use crate::db::download::Limits;
 use crate::db::{Db, DbError};
 use crate::debian::url::UrlError;
-use crate::dht::engine::{Engine, Settings};
 use crate::dht::id::NodeId;
 use crate::discovery::Told;
 use crate::health::Health;
@@ -29,7 +32,8 @@ use crate::http::server::{Face, Stops, listen};
 use crate::http::status::StatusSource;
 use crate::lifecycle::Tasks;
 use crate::mirrors::Mirrors;
-use crate::overlay::{self, Contact, Overlay};
+use crate::overlay::Overlay;
+use crate::router::Wanted;
 use crate::signature::Keyrings;
 use crate::store::budget::Budget;
 use crate::store::disk::{Disk, OpenError};
@@ -40,6 +44,7 @@ use crate::worker::announce::{self, Announce};
 use crate::worker::dispatcher::dispatch;
 use crate::worker::fetch_file::FetchFile;
 use crate::worker::ingest::Ingest;
+use crate::worker::map_ports::{self, Ask};
 use crate::worker::revalidate::Revalidate;
 use crate::worker::swarm::Swarm;
 use crate::worker::{dht_rows, discover, evict, flush, retire, sweep};
@@ -55,9 +60,6 @@ const PER_ORIGIN: i64 = 16;
 
 /// How long a worker's claim lasts without being renewed.
 const LEASE: Duration = Duration::from_mins(1);
-
-/// File descriptors that database, listeners and folders take.
-const OWN_DESCRIPTORS: u64 = 64;
 
 /// Why a node does not start.
 #[derive(Debug, thiserror::Error)]
@@ -141,21 +143,6 @@ pub async fn open_core(
     Ok((core, node_id))
 }
 
-/// Binds the DHT's socket. Where nobody chose its port, another one is as good
-/// if that is taken: apt is served in any case.
-fn listen_for_dht(address: SocketAddr) -> io::Result<UdpSocket> {
-    match overlay::listen(address) {
-        Err(error)
-            if error.kind() == io::ErrorKind::AddrInUse
-                && address == Config::default().dht.listen =>
-        {
-            tracing::warn!(%address, "the DHT's port is taken by another program: any other is used (dht.listen)");
-            overlay::listen(SocketAddr::new(address.ip(), 0))
-        }
-        result => result,
-    }
-}
-
 /// Binds the addresses where other nodes are served; none where they are not.
 fn listen_for_peers(config: &Config) -> Result<Vec<TcpListener>, StartError> {
     if !config.peer.enabled {
@@ -181,49 +168,6 @@ fn open(addresses: &[SocketAddr]) -> Vec<SocketAddr> {
     let port = open.first().map_or(0, SocketAddr::port);
     open.retain(|address| address.port() == port);
     open
-}
-
-/// Takes the node's place in the DHT, as its rows describe it. Others are told
-/// to come to the first of `peer_addresses`.
-async fn open_overlay(
-    config: &Config,
-    core: &Core,
-    node_id: [u8; 20],
-    peer_addresses: &[SocketAddr],
-) -> Result<Option<Overlay>, StartError> {
-    if !config.dht.enabled {
-        return Ok(None);
-    }
-    let saved = core.db.load_dht(core.now()).await?;
-    let failed = |error| StartError::Dht(config.dht.listen, error);
-    let socket = listen_for_dht(config.dht.listen).map_err(failed)?;
-    let (dht, peer) = (&config.dht, &config.peer);
-    let settings = Settings {
-        k: dht.k,
-        concurrent_requests: dht.concurrent_requests,
-        store_redundancy: dht.store_redundancy,
-        max_failures: dht.max_failures,
-        min_ping_interval: millis(dht.min_ping_interval),
-        bucket_staleness: millis(dht.bucket_staleness),
-        key_expire: millis(dht.key_expire),
-        krpc_timeout: millis(dht.krpc_timeout),
-        krpc_initial_delay: millis(dht.krpc_initial_delay),
-        allow_private: peer.allow_private,
-        families: overlay::families(&socket).map_err(failed)?,
-    };
-    let contact = match peer.advertise {
-        Advertise::Address(address) => Contact::Fixed(address),
-        Advertise::Auto => Contact::Seen {
-            port: peer_addresses
-                .first()
-                .or(peer.listen.first())
-                .map_or(0, SocketAddr::port),
-        },
-    };
-    let engine = Engine::new(NodeId(node_id), settings, saved, rand::random(), core.now());
-    let overlay = Overlay::open(socket, contact, core.now(), engine).map_err(failed)?;
-    tracing::info!(address = %overlay.address(), "the DHT is reached");
-    Ok(Some(overlay))
 }
 
 /// A running node.
@@ -258,6 +202,7 @@ impl Node {
         core.db.recover_indexes().await?;
         core.db.recover_announcements().await?;
         core.db.forget_neighbours().await?;
+        core.db.forget_router().await?;
         core.load_numbers().await?;
         let control = control::listen(core.disk.root()).map_err(StartError::Control)?;
         let mut listeners = Vec::new();
@@ -305,6 +250,7 @@ impl Node {
         }
         if let Some(overlay) = &overlay {
             node.start_dht(config, overlay);
+            node.start_mapping(config, overlay).await?;
         }
         if config.peer.enabled {
             node.start_sharing(config, overlay.clone(), &capacity, peer_listeners);
@@ -411,6 +357,25 @@ impl Node {
         self.workers.spawn("dht rows", rows);
     }
 
+    /// A home router is asked to let others in, where that makes sense.
+    async fn start_mapping(&mut self, config: &Config, overlay: &Overlay) -> Result<(), DbError> {
+        let dht = Some(overlay.address());
+        let wanted = Wanted::of(config, &self.peer_addresses, dht);
+        if wanted.is_empty() {
+            return Ok(());
+        }
+        let ask = Ask {
+            wanted,
+            last: self.core.db.port_mappings().await?,
+            nonce: self.core.db.pcp_nonce().await?,
+        };
+        let (core, soft) = (Arc::clone(&self.core), self.stops.soft.clone());
+        // Among those that are waited for, so that it can take back what it asked for.
+        let worker = map_ports::run(core, ask, overlay.clone(), soft);
+        self.workers.spawn("map ports", worker);
+        Ok(())
+    }
+
     fn start_discovery(&mut self, config: &Config, node_id: [u8; 20], overlay: Option<Overlay>) {
         let told = Told {
             node_id: NodeId(node_id),
@@ -495,56 +460,10 @@ impl Node {
     }
 }
 
-/// How much this process may have open at once.
-struct Capacity {
-    connections: usize,
-    /// Of other nodes: a crowd of them takes nothing from apt.
-    peer_connections: usize,
-    downloads: i64,
-}
-
-impl Capacity {
-    /// Raises the limit of file descriptors as far as it goes, and divides it.
-    fn of_process() -> Self {
-        let limit = getrlimit(Resource::Nofile);
-        let raised = Rlimit {
-            current: limit.maximum,
-            maximum: limit.maximum,
-        };
-        let soft = match setrlimit(Resource::Nofile, raised) {
-            Ok(()) => limit.maximum,
-            Err(_) => limit.current,
-        };
-        Self::of_descriptors(soft.unwrap_or(u64::MAX))
-    }
-
-    /// A connection takes a descriptor for itself and often one for the file
-    /// it sends; a download takes a few while it connects and writes.
-    fn of_descriptors(limit: u64) -> Self {
-        let free = usize::try_from(limit.saturating_sub(OWN_DESCRIPTORS)).unwrap_or(usize::MAX);
-        Self {
-            connections: (free / 3).clamp(4, 8192),
-            peer_connections: (free / 16).clamp(2, 1024),
-            downloads: i64::try_from(free / 8).unwrap_or(i64::MAX).clamp(2, 64),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn few_descriptors_mean_few_connections_and_never_none() {
-        let small = Capacity::of_descriptors(128);
-        assert!(
-            (small.connections + small.peer_connections) * 2 + 8 * 3 + 64 <= 140,
-            "{}",
-            small.connections
-        );
-        assert!(Capacity::of_descriptors(0).connections > 0);
-        assert_eq!(Capacity::of_descriptors(u64::MAX).downloads, 64);
-    }
     #[test]
     fn all_addresses_of_one_port_are_told_but_the_loop() {
         let open = |all: &[&str]| {

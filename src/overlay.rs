@@ -18,6 +18,7 @@ use crate::dht::contact::{Family, canonical};
 use crate::dht::engine::{ActionId, Changes, Engine, Event, Snapshot};
 use crate::dht::id::Key;
 use crate::dht::krpc::MAX_PACKET;
+use crate::router::Way;
 
 /// Packets taken in a row before their answers go out.
 const BATCH: usize = 32;
@@ -37,7 +38,8 @@ const RESOLVE_SOON: Duration = Duration::from_secs(5);
 /// As whom the node publishes that it has a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Contact {
-    /// The address that most other nodes see, with this port.
+    /// The address that most other nodes see, with this port, or the one of a
+    /// router that leads there ([`Overlay::set_way`]).
     Seen {
         /// Of the peer face.
         port: u16,
@@ -64,6 +66,8 @@ struct Shared {
 
 struct State {
     engine: Engine,
+    /// By which port others come to the peer face.
+    way: Way,
     /// Nodes for bootstrapping: that the operator named, and that are near.
     bootstrap: [Vec<SocketAddr>; 2],
     finds: HashMap<ActionId, mpsc::UnboundedSender<Vec<Vec<u8>>>>,
@@ -163,6 +167,7 @@ impl Overlay {
             started: (now, Instant::now()),
             state: Mutex::new(State {
                 engine,
+                way: Way::default(),
                 bootstrap: Default::default(),
                 finds: HashMap::new(),
                 announcements: HashMap::new(),
@@ -352,8 +357,15 @@ impl Overlay {
         told.await.unwrap_or(0)
     }
 
+    /// Others come to the peer face by this way from now on. What was announced
+    /// under another address is announced again by the worker that keeps
+    /// announcements in step with [`Overlay::contact`].
+    pub fn set_way(&self, way: Way) {
+        self.state().way = way;
+    }
+
     /// As whom the node publishes that it has a file; `None` before others
-    /// have told how they see it.
+    /// have told how they see it, or the router by which port they come.
     #[must_use]
     pub fn contact(&self) -> Option<SocketAddr> {
         match self.0.contact {
@@ -363,7 +375,7 @@ impl Overlay {
                 let ip = [Family::V4, Family::V6]
                     .into_iter()
                     .find_map(|family| state.engine.external(family))?;
-                Some(SocketAddr::new(ip, port))
+                Some(SocketAddr::new(ip, state.way.port(ip, port)?))
             }
         }
     }

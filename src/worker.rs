@@ -9,6 +9,7 @@ pub mod evict;
 pub mod fetch_file;
 pub mod flush;
 pub mod ingest;
+pub mod map_ports;
 mod receive;
 pub mod retire;
 pub mod revalidate;

@@ -82,6 +82,7 @@ const KEYS: &[Key] = &[
     key("peer", "upload_limit", |c, v| { Size(c.peer.upload_limit) = one(v)?; Ok(()) }),
     key("peer", "min_peers", |c, v| { c.peer.min_peers = one(v)?; Ok(()) }),
     key("peer", "allow_private", |c, v| { c.peer.allow_private = one(v)?; Ok(()) }),
+    key("peer", "map_ports", |c, v| { c.peer.map_ports = one(v)?; Ok(()) }),
 
     key("dht", "enabled", |c, v| { c.dht.enabled = one(v)?; Ok(()) }),
     key("dht", "listen", |c, v| { c.dht.listen = one(v)?; Ok(()) }),

@@ -21,6 +21,8 @@ pub struct Peer {
     pub min_peers: u32,
     /// Whether private addresses enter routing table and values.
     pub allow_private: bool,
+    /// Whether a home router is asked to forward the ports of peer face and DHT.
+    pub map_ports: bool,
 }
 
 /// `peer.advertise`.
@@ -108,6 +110,7 @@ impl Default for Peer {
             upload_limit: 0,
             min_peers: 3,
             allow_private: false,
+            map_ports: true,
         }
     }
 }

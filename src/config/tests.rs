@@ -42,6 +42,7 @@ advertise = "auto"          # or "IP:PORT"
 upload_limit = "0"          # bytes a second; 0: no limit
 min_peers = 3               # fewer peers than this for a file: the mirror helps
 allow_private = false       # private addresses in the DHT
+map_ports = true            # the router is asked to forward the ports
 
 [dht]
 enabled = true
@@ -120,6 +121,15 @@ fn the_lan_is_searched_unless_someone_says_otherwise() {
     assert!(!load(file, &[], &[]).unwrap().lan.discover);
     let told = [("APTMESH_LAN__DISCOVER", "true")];
     assert!(load(file, &told, &[]).unwrap().lan.discover);
+}
+
+#[test]
+fn the_router_is_asked_unless_someone_says_otherwise() {
+    let file = "[peer]\nmap_ports = false";
+    assert!(load("", &[], &[]).unwrap().peer.map_ports);
+    assert!(!load(file, &[], &[]).unwrap().peer.map_ports);
+    let told = [("APTMESH_PEER__MAP_PORTS", "true")];
+    assert!(load(file, &told, &[]).unwrap().peer.map_ports);
 }
 
 #[test]

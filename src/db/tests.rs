@@ -2,6 +2,7 @@ use super::*;
 
 mod dht;
 mod numbers;
+mod port_mapping;
 mod swarm;
 mod truth;
 

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use self::diagnosis::{Facts, Outage, diagnose};
 pub use self::shape::Status;
-use self::shape::{CacheStatus, Dht, Download, Index, Lan, Neighbour, Peer, PeerFace};
+use self::shape::{CacheStatus, Dht, Download, Index, Lan, Neighbour, Peer, PeerFace, PortMapping};
 pub use self::shared::Shared;
 use self::speed::{Progress, Speeds};
 use crate::clock::{Millis, millis, uptime};
@@ -104,6 +104,7 @@ impl StatusSource {
             index,
             dht: self.dht().await?,
             lan: self.lan().await?,
+            port_mapping: self.port_mapping().await?,
             peer_face: PeerFace {
                 addresses: self.peer_addresses.clone(),
             },
@@ -143,6 +144,14 @@ impl StatusSource {
             discovering: self.core.neighbours().are_sought,
             neighbours: rows.into_iter().map(neighbour).collect(),
         })
+    }
+
+    async fn port_mapping(&self) -> Result<PortMapping, DbError> {
+        let db = &self.core.db;
+        Ok(PortMapping::of(
+            db.router().await?,
+            db.port_mappings().await?,
+        ))
     }
 
     /// What the diagnosis has to know beside the status.

@@ -12,6 +12,7 @@
 
 mod announce;
 mod backup;
+mod behind_router;
 mod broken;
 mod browser;
 mod commands;
@@ -45,6 +46,10 @@ mod peer_face;
 mod ranges;
 mod real_apt;
 mod rivals;
+// The module tests of `src/portmap.rs` use it as well.
+#[allow(dead_code)]
+#[path = "../router/mod.rs"]
+mod router;
 mod scenes;
 mod signatures;
 mod store;

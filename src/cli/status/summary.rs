@@ -234,6 +234,8 @@ impl Text {
             dht.values,
             size(dht.bytes_per_second)
         ));
+        let router = short(&status.port_mapping.told(), usize::MAX);
+        self.lines.push(format!("  router: {router}"));
     }
 
     fn suites(&mut self, status: &Status) {

@@ -1,6 +1,8 @@
 //! What is wrong or worth knowing, in sentences: from what the status tells and a few facts
 //! more. Pure, so that every case can be tried.
 
+use std::net::SocketAddr;
+
 use humansize::{BINARY, format_size};
 
 use super::shape::{Finding, Health, HealthState, Status};
@@ -8,6 +10,7 @@ use crate::clock::{Millis, to_http_time};
 use crate::db::refusal::Refused;
 use crate::db::view::SuiteStatus;
 use crate::health::Failing;
+use crate::router::{Protocol, State};
 use crate::skew;
 
 const MINUTE: Millis = 60 * 1000;
@@ -273,18 +276,62 @@ fn lonely(status: &Status, facts: &Facts) -> Option<Finding> {
 fn unreachable(status: &Status) -> Option<Finding> {
     let address = status.peer_face.addresses.first()?;
     (status.dht.reachable == Some(false)).then(|| {
+        let (port, advice) = way_in(status, address.port());
         let finding = degraded(
             format!(
-                "Port {} seems unreachable from outside, other nodes get nothing from this one.",
-                address.port()
+                "Port {port} seems unreachable from outside, other nodes get nothing from this one."
             ),
-            "Forward this port of the router, TCP and UDP, to this machine (peer.listen, dht.listen), or set peer.enabled = false.",
+            &advice,
         );
         Finding {
             state: HealthState::Notice,
             ..finding
         }
     })
+}
+
+/// The port that others come to where this node is served at `own`, and what to
+/// do for them to get through.
+fn way_in(status: &Status, own: u16) -> (u16, String) {
+    let router = &status.port_mapping;
+    let at = |of| {
+        let mut ports = router.ports.iter().filter(|port| port.protocol == of);
+        ports.next().map(|port| port.external_port)
+    };
+    let port = at(Protocol::Tcp).unwrap_or(own);
+    let dht = status
+        .dht
+        .address
+        .parse()
+        .map_or(own, |dht: SocketAddr| dht.port());
+    let gateway = router
+        .gateway
+        .map_or_else(String::new, |ip| format!(" {ip}"));
+    let by_hand = format!("TCP port {own} and UDP port {dht} to this machine");
+    let advice = match router.state {
+        State::Mapped => format!(
+            "The router{gateway} does forward it: open TCP port {own} and UDP port {dht} in this machine's firewall, or ask the provider what it blocks."
+        ),
+        State::DoubleNat => {
+            let udp = at(Protocol::Udp).unwrap_or(dht);
+            let own = router
+                .external_ip
+                .map_or_else(String::new, |ip| ip.to_string());
+            format!(
+                "The router{gateway} forwards it, but has the private address {own} itself: forward TCP port {port} and UDP port {udp} to {own} in the router before it, or ask the provider for a public address."
+            )
+        }
+        State::Unneeded | State::NoGateway => format!(
+            "Let TCP port {own} and UDP port {dht} through the firewalls on the way to this machine, or set peer.enabled = false."
+        ),
+        State::Unanswered | State::Refused | State::Searching => format!(
+            "Switch on UPnP or NAT-PMP in the router{gateway}, or forward {by_hand} there (peer.listen, dht.listen), or set peer.enabled = false."
+        ),
+        State::Off => format!(
+            "Forward {by_hand} in the router (peer.listen, dht.listen), or set peer.enabled = false."
+        ),
+    };
+    (port, advice)
 }
 
 /// A suite as people call it, and where it is.

@@ -3,10 +3,13 @@
 
 #[cfg(test)]
 mod example;
+mod port_mapping;
 #[cfg(test)]
 mod tests;
 
 use std::net::SocketAddr;
+
+pub use self::port_mapping::{MappedPort, PortMapping};
 
 use serde::{Deserialize, Serialize};
 
@@ -51,6 +54,8 @@ pub struct Status {
     pub dht: Dht,
     /// The face that other nodes see.
     pub peer_face: PeerFace,
+    /// What a home router forwards to this node.
+    pub port_mapping: PortMapping,
     /// Other nodes that were asked for files, the best first.
     pub peers: Vec<Peer>,
     /// Nodes on the same link.

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 /// What a test changes of a node's configuration; the rest is fit for tests.
 #[derive(Clone, Debug)]
+#[allow(clippy::struct_excessive_bools)]
 pub struct Config {
     /// `apt.allow`.
     pub clients: Vec<String>,
@@ -38,6 +39,8 @@ pub struct Config {
     pub discovers: bool,
     /// `peer.upload_limit`.
     pub upload_limit: String,
+    /// `peer.map_ports`: off, so that no test asks the router of the machine that it runs on.
+    pub maps_ports: bool,
     /// Whether `peer.listen` is left to the default.
     pub any_peer_port: bool,
     /// A command that starts the daemon, such as `prlimit --nofile=128`.
@@ -144,6 +147,7 @@ impl Default for Config {
             at: [127, 0, 0, 1].into(),
             discovers: false,
             upload_limit: "0".to_owned(),
+            maps_ports: false,
             any_peer_port: false,
             wrap: Vec::new(),
         }
@@ -222,10 +226,10 @@ impl Config {
         } else {
             format!("listen = [\"{peer}\"]\n")
         };
-        let limit = &self.upload_limit;
+        let (limit, maps) = (&self.upload_limit, self.maps_ports);
         format!(
             "[peer]\nenabled = {announces}\n{listen}advertise = \"{advertise}\"\n\
-             upload_limit = \"{limit}\"\nallow_private = {allow_private}\n\
+             upload_limit = \"{limit}\"\nmap_ports = {maps}\nallow_private = {allow_private}\n\
              [dht]\nenabled = {}\nlisten = \"{}\"\nbootstrap = {}\n{more}",
             self.dht.is_some(),
             SocketAddr::new(ip, ports.dht),

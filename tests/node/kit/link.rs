@@ -75,6 +75,16 @@ impl Link {
         }
     }
 
+    /// The test's place is the way out for everybody, and has this address outside too.
+    pub fn lead_out(&self, outside: Ipv4Addr) {
+        let hub = &self.network.hub;
+        ip(&format!("-n {hub} address add {outside}/32 dev br0")).unwrap();
+        for host in &self.hosts {
+            let name = host.name();
+            ip(&format!("-n {name} route add default via {HUB}")).unwrap();
+        }
+    }
+
     /// Everybody has an address in `fd00:77::/64` as well, that ends as the first.
     pub fn add_ipv6(&self) {
         let add = |name: &str, last: u8, device: &str| {

@@ -27,6 +27,8 @@ pub enum Conduct {
     Posing(Id),
     /// From another port.
     Elsewhere,
+    /// As an honest one that sees whoever asks at this address: a NAT is between them.
+    Seeing(IpAddr),
     /// As an honest one that knows these nodes.
     Lying(Vec<Vec<u8>>),
     /// With this error for what this method asks.
@@ -379,9 +381,13 @@ impl State {
 
     fn honest(&mut self, id: &Id, heard: &Heard) -> Vec<u8> {
         let token = token(id, heard.from.ip());
+        let seen = match &self.conduct {
+            Conduct::Seeing(seen) => *seen,
+            _ => heard.from.ip(),
+        };
         let values = match (heard.method.as_str(), heard.target()) {
             ("join", _) => vec![
-                ("ip_addr", heard.from.ip().to_string().as_str().into()),
+                ("ip_addr", seen.to_string().as_str().into()),
                 ("port", i64::from(heard.from.port()).into()),
             ],
             ("find_node", Some(target)) => {

@@ -9,26 +9,28 @@ use sqlx::migrate::{Migration, Migrator};
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
 /// What a node filled the tables of each schema with, right after that schema came.
-const ROWS: [&str; 6] = [
+const ROWS: [&str; 7] = [
     include_str!("0001.sql"),
     include_str!("0002.sql"),
     include_str!("0003.sql"),
     include_str!("0004.sql"),
     include_str!("0005.sql"),
     include_str!("0006.sql"),
+    include_str!("0007.sql"),
 ];
 
 const BODY: &[u8] = b"a body that an earlier release cached\n";
 
 /// SHA-384 of each schema's file, first eight bytes. A release that finds another one in a
 /// database does not open it: what landed never changes.
-const CHECKSUMS: [&str; 6] = [
+const CHECKSUMS: [&str; 7] = [
     "bcc474ad8aa3e4a7",
     "b5344ee0998ad155",
     "cd8a7a224f7f4ffc",
     "39496422e54de973",
     "184acb3319376d33",
     "71fe2d4526ab9abb",
+    "fa7a4dc8fb23b3c1",
 ];
 
 /// A node that does not run yet, on the data folder of one that lived through the schemas up to
@@ -135,6 +137,11 @@ fn schema_6_is_taken_along() {
 }
 
 #[test]
+fn schema_7_is_taken_along() {
+    is_taken_along(7);
+}
+
+#[test]
 fn what_landed_is_as_it_was_and_what_is_new_has_rows_to_upgrade() {
     let start = |step: &Migration| crate::kit::hex(&step.checksum[..8]);
     let all: Vec<_> = MIGRATIONS.iter().map(start).collect();
@@ -143,7 +150,7 @@ fn what_landed_is_as_it_was_and_what_is_new_has_rows_to_upgrade() {
 
 #[test]
 fn a_folder_of_a_newer_release_is_left_alone() {
-    let mut node = of_schema(6);
+    let mut node = of_schema(ROWS.len());
     with_database(&node, |mut database| async move {
         let later = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
                      VALUES (99, 'later', 1, x'00', 0)";

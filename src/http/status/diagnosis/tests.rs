@@ -4,6 +4,8 @@ use proptest::sample::{Index, subsequence};
 
 use super::*;
 use crate::db::refusal::Kind;
+use crate::http::status::shape::{MappedPort, PortMapping};
+use crate::router::{Protocol, State};
 
 /// Mon, 23 Nov 2026 14:02:00 GMT.
 const NOW: Millis = 1_795_442_520_000;
@@ -283,6 +285,66 @@ fn a_port_that_nobody_reaches() {
     let (mut status, _) = well();
     status.dht.reachable = None;
     assert!(is_well((status, facts)));
+}
+
+#[test]
+fn what_to_do_about_a_port_depends_on_the_router() {
+    let advice = |state: State| {
+        let (mut status, facts) = well();
+        status.dht.reachable = Some(false);
+        status.dht.address = "[::]:9988".to_owned();
+        status.port_mapping = PortMapping {
+            state,
+            gateway: Some([192, 168, 1, 1].into()),
+            external_ip: Some([100, 64, 0, 9].into()),
+            ..PortMapping::default()
+        };
+        if state.is_mapped() {
+            status.port_mapping.ports = [(Protocol::Tcp, 9977, 4001), (Protocol::Udp, 9988, 4002)]
+                .map(|(protocol, internal_port, external_port)| MappedPort {
+                    protocol,
+                    internal_port,
+                    external_port,
+                    expires_at: None,
+                })
+                .to_vec();
+        }
+        let finding = diagnose(&status, &facts).findings.remove(0);
+        format!("{} {}", finding.sentence, finding.advice)
+    };
+    for (state, parts) in [
+        (
+            State::Off,
+            ["Port 9977 ", "Forward TCP port 9977 and UDP port 9988"],
+        ),
+        (
+            State::Unanswered,
+            [
+                "Switch on UPnP or NAT-PMP in the router 192.168.1.1",
+                "TCP port 9977 and UDP port 9988",
+            ],
+        ),
+        (
+            State::Mapped,
+            [
+                "Port 4001 ",
+                "open TCP port 9977 and UDP port 9988 in this machine's firewall",
+            ],
+        ),
+        (
+            State::DoubleNat,
+            [
+                "Port 4001 ",
+                "forward TCP port 4001 and UDP port 4002 to 100.64.0.9",
+            ],
+        ),
+        (State::Unneeded, ["Port 9977 ", "through the firewalls"]),
+    ] {
+        let text = advice(state);
+        for part in parts {
+            assert!(text.contains(part), "{state:?}: {text}");
+        }
+    }
 }
 
 proptest! {

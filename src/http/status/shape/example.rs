@@ -3,6 +3,7 @@
 
 use super::*;
 use crate::db::refusal::{Kind, RefusedFiles};
+use crate::router::{Means, Protocol, State};
 
 const GIB: u64 = 1 << 30;
 /// 2026-11-23 06:00 UTC.
@@ -58,6 +59,20 @@ impl Status {
             dht: dht(),
             peer_face: PeerFace {
                 addresses: vec!["[::]:9977".parse().unwrap()],
+            },
+            port_mapping: PortMapping {
+                state: State::Mapped,
+                gateway: Some([192, 168, 1, 1].into()),
+                means: Some(Means::NatPmp),
+                external_ip: Some([203, 0, 113, 5].into()),
+                error: Some("UPnP: error 501".to_owned()),
+                since: NOW - HOUR,
+                ports: vec![MappedPort {
+                    protocol: Protocol::Tcp,
+                    internal_port: 9977,
+                    external_port: 9977,
+                    expires_at: Some(NOW + HOUR),
+                }],
             },
             peers: vec![
                 peer("192.168.1.11:9977", 0.93, 0),

@@ -1,0 +1,243 @@
+//! Keeps a home router forwarding this node's ports, and rows, log and DHT told
+//! of what it does.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::{sleep, timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::{jittered, millis, uptime};
+use crate::core::Core;
+use crate::db::port_mapping::{PortMappingRow, RouterRow};
+use crate::overlay::Overlay;
+use crate::portmap::{self, Granted, Mapping, PortmapError, Router};
+use crate::router::schedule::Schedule;
+use crate::router::{Place, Protocol, State, Wanted, Way, Wish, is_public, verdict};
+
+/// How often it is looked whether this machine is somewhere else, which asks
+/// nobody, and whether the router is to be asked again.
+const LOOK: Duration = Duration::from_secs(5);
+
+/// A router that is slow at everything is listened to for so long.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a stop waits for the router, and who comes to another one for that
+/// of before.
+const LEAVING: Duration = Duration::from_secs(1);
+
+/// What a router is asked for.
+#[derive(Debug, Clone)]
+pub struct Ask {
+    /// Where this node listens.
+    pub wanted: Wanted,
+    /// By which ports of a router others came before.
+    pub last: Vec<PortMappingRow>,
+    /// As whom PCP is spoken.
+    pub nonce: [u32; 3],
+}
+
+/// Asks until `stop`, and takes it back then. That there is no router, or none
+/// that listens, harms nothing.
+pub async fn run(core: Arc<Core>, ask: Ask, overlay: Overlay, stop: CancellationToken) {
+    let mut mapper = Mapper {
+        core,
+        ask,
+        overlay,
+        schedule: Schedule::default(),
+        router: None,
+        row: RouterRow::default(),
+    };
+    mapper.settle(State::Searching, None, None).await;
+    loop {
+        tokio::select! {
+            () = mapper.look() => {}
+            () = stop.cancelled() => break,
+        }
+        tokio::select! {
+            () = sleep(jittered(LOOK)) => {}
+            () = stop.cancelled() => break,
+        }
+    }
+    mapper.leave().await;
+}
+
+struct Mapper {
+    core: Arc<Core>,
+    ask: Ask,
+    overlay: Overlay,
+    schedule: Schedule,
+    router: Option<Router>,
+    /// What rows, log and DHT know.
+    row: RouterRow,
+}
+
+impl Mapper {
+    async fn look(&mut self) {
+        let place = portmap::place().unwrap_or_else(|error| {
+            tracing::debug!(%error, "this machine's routes can't be read");
+            None
+        });
+        let look = self.schedule.look(place, uptime());
+        if look.is_moved {
+            self.leave().await;
+        }
+        match place {
+            None => self.settle(State::NoGateway, None, None).await,
+            Some(place) if is_public(place.own) => {
+                self.settle(State::Unneeded, Some(place), None).await;
+            }
+            Some(place) if look.is_due => match self.wishes(place) {
+                // What comes by this router is not listened for.
+                wishes if wishes.is_empty() => self.settle(State::NoGateway, None, None).await,
+                wishes => self.ask(place, &wishes).await,
+            },
+            Some(_) => {}
+        }
+    }
+
+    /// Takes back what a router was asked for, as far as it listens.
+    async fn leave(&mut self) {
+        if let Some(mut router) = self.router.take() {
+            let _ = timeout(LEAVING, router.unmap()).await;
+        }
+    }
+
+    fn wishes(&self, place: Place) -> Vec<Wish> {
+        let last = self.ask.last.iter();
+        let last: Vec<_> = last.map(|row| (row.protocol, row.external_port)).collect();
+        self.ask.wanted.at(place.own, &last)
+    }
+
+    async fn ask(&mut self, place: Place, wishes: &[Wish]) {
+        let nonce = self.ask.nonce;
+        // It stays where it is if this is broken off: what it granted until
+        // then is taken back at the stop.
+        let router = self.router.get_or_insert_with(|| Router::new(place, nonce));
+        let asked = timeout(PATIENCE, router.map(wishes)).await;
+        match asked.unwrap_or(Err(PortmapError::Silent)) {
+            Ok(granted) => self.forwards(place, granted).await,
+            Err(error) => {
+                tracing::debug!(gateway = %place.gateway, %error, "the router forwards no port");
+                if self.schedule.failed(uptime()) {
+                    let state = match error {
+                        PortmapError::Silent => State::Unanswered,
+                        PortmapError::Refused(_) => State::Refused,
+                    };
+                    self.settle(state, Some(place), Some(error)).await;
+                }
+            }
+        }
+    }
+
+    async fn forwards(&mut self, place: Place, granted: Granted) {
+        let lifetimes = granted.mappings.iter().filter_map(|it| it.lifetime);
+        self.schedule.mapped(lifetimes.min(), uptime());
+        let now = self.core.now();
+        let row = |mapping: &Mapping| PortMappingRow {
+            protocol: mapping.wish.protocol,
+            internal_port: mapping.wish.internal.get(),
+            external_port: mapping.wish.external.get(),
+            expires_at: mapping.lifetime.map(|it| now.saturating_add(millis(it))),
+        };
+        let rows: Vec<_> = granted.mappings.iter().map(row).collect();
+        let ports = |rows: &[PortMappingRow]| {
+            let rows = rows.iter();
+            rows.map(|row| (row.protocol, row.external_port))
+                .collect::<Vec<_>>()
+        };
+        let external = granted.external;
+        let router = RouterRow {
+            state: verdict(external),
+            gateway: Some(place.gateway),
+            means: Some(granted.means),
+            external_ip: external,
+            error: granted.refused.map(|error| error.to_string()),
+            since: now,
+        };
+        let is_same = ports(&rows) == ports(&self.ask.last);
+        self.ask.last.clone_from(&rows);
+        self.keep(router, &rows, is_same).await;
+        let mut tcp = rows.iter().filter(|row| row.protocol == Protocol::Tcp);
+        self.overlay
+            .set_way(tcp.next().map_or(Way::Direct, |row| Way::Forwarded {
+                external,
+                port: row.external_port,
+            }));
+    }
+
+    /// The router does not forward.
+    async fn settle(&mut self, state: State, place: Option<Place>, error: Option<PortmapError>) {
+        let row = RouterRow {
+            state,
+            gateway: place.map(|place| place.gateway),
+            error: error.map(|error| error.to_string()),
+            since: self.core.now(),
+            ..RouterRow::default()
+        };
+        self.keep(row, &[], true).await;
+        self.overlay.set_way(if state == State::Searching {
+            Way::Unknown
+        } else {
+            Way::Direct
+        });
+    }
+
+    /// Writes down how it stands, and says so where it came to stand so now.
+    async fn keep(&mut self, row: RouterRow, mappings: &[PortMappingRow], is_same: bool) {
+        let since = self.row.since;
+        let before = std::mem::replace(&mut self.row, row);
+        let is_news = !is_same
+            || before
+                != RouterRow {
+                    since,
+                    ..self.row.clone()
+                };
+        if is_news {
+            self.say(before.state, mappings);
+        } else {
+            self.row.since = since;
+            if mappings.is_empty() {
+                return;
+            }
+        }
+        if let Err(error) = self.core.db.keep_router(&self.row, mappings).await {
+            tracing::warn!(%error, "what the router forwards can't be written down");
+        }
+    }
+
+    fn say(&self, before: State, mappings: &[PortMappingRow]) {
+        let row = &self.row;
+        let gateway = row.gateway.map_or_else(String::new, |ip| ip.to_string());
+        let error = row.error.as_deref().unwrap_or_default();
+        let at = row.external_ip.or(row.gateway).map(IpAddr::V4);
+        let address = mappings
+            .first()
+            .and_then(|mapping| Some(SocketAddr::new(at?, mapping.external_port)));
+        match (row.state, address) {
+            (State::DoubleNat, Some(address)) => {
+                tracing::info!(gateway, %address, "the router forwards ports to this node, but its own address is private: another router stands before it");
+            }
+            (_, Some(address)) => {
+                tracing::info!(gateway, %address, "the router forwards ports to this node");
+            }
+            _ if before.is_mapped() => {
+                tracing::warn!(
+                    gateway,
+                    error,
+                    "the router forwards no ports to this node any more"
+                );
+            }
+            (State::Unanswered | State::Refused, _) if before == State::Searching => {
+                tracing::info!(
+                    gateway,
+                    error,
+                    "the router forwards no ports to this node: others come if somebody sets it up there (peer.map_ports)"
+                );
+            }
+            (State::Searching, _) => {}
+            _ => tracing::debug!(gateway, error, "no ports are forwarded to this node"),
+        }
+    }
+}
