@@ -9,6 +9,7 @@ mod find;
 mod gc;
 mod import;
 mod log;
+mod owner;
 mod serve;
 mod status;
 mod verify;
@@ -79,7 +80,11 @@ enum Command {
         what: String,
     },
     /// Print the apt configuration line that points a client at this node
-    AptConf,
+    AptConf {
+        /// Print only the address that this machine itself reaches the node by, as HOST:PORT
+        #[arg(long)]
+        local: bool,
+    },
 }
 
 impl Cli {
@@ -93,7 +98,7 @@ impl Cli {
         };
         match self.command {
             Command::CheckConfig => Ok(check_config::run(config())),
-            Command::AptConf => apt_conf::run(&config()?),
+            Command::AptConf { local } => apt_conf::run(&config()?, local),
             Command::Serve => serve::run(&config()?),
             Command::Status { json } => status::run(&config()?, json),
             Command::Import { paths } => import::run(&config()?, &paths),

@@ -44,7 +44,7 @@ use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{Mutex, MutexGuard};
 
 /// Readers at once; a lookup takes about 100 µs.
-const READERS: u32 = 4;
+pub(crate) const READERS: u32 = 4;
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 

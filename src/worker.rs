@@ -17,3 +17,4 @@ pub mod swarm;
 pub mod sweep;
 #[cfg(test)]
 mod testing;
+pub mod watchdog;

@@ -6,7 +6,13 @@ use std::process::ExitCode;
 use crate::config::Config;
 
 #[allow(clippy::unnecessary_wraps, reason = "every command has this shape")]
-pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
+pub(super) fn run(config: &Config, local: bool) -> anyhow::Result<ExitCode> {
+    if local {
+        let listen = config.apt.listen.first();
+        let address = listen.map_or_else(default, super::client::reachable);
+        println!("{address}");
+        return Ok(ExitCode::SUCCESS);
+    }
     println!(
         "Acquire::http::Proxy \"http://{}\";",
         address(&config.apt.listen, outbound())
@@ -14,11 +20,14 @@ pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+fn default() -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, 3142))
+}
+
 /// The address that other machines reach this node by: the first one that is
 /// listened on, with an unspecified one replaced by this machine's own.
 fn address(listen: &[SocketAddr], own: Option<IpAddr>) -> SocketAddr {
-    let fallback = SocketAddr::from((Ipv4Addr::LOCALHOST, 3142));
-    let first = listen.first().copied().unwrap_or(fallback);
+    let first = listen.first().copied().unwrap_or_else(default);
     if first.ip().is_unspecified() {
         SocketAddr::new(own.unwrap_or(Ipv4Addr::LOCALHOST.into()), first.port())
     } else {

@@ -8,12 +8,14 @@ use axum::http::{Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use indicatif::{ProgressBar, ProgressStyle};
+use tokio::net::UnixStream;
 
-use super::client::{Upload, control};
+use super::client::{self, Upload};
+use super::owner::Owner;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::core::Core;
-use crate::http::control::Line;
+use crate::http::control::{self, Line};
 use crate::node::{StartError, open_core};
 use crate::store::disk::OpenError;
 use crate::upkeep::Progress;
@@ -27,8 +29,17 @@ pub(super) enum Where {
 }
 
 impl Where {
-    /// Finds out by trying to take the data folder's lock.
+    /// Finds out by trying to take the data folder's lock. Root leaves the
+    /// chore to a daemon of another user, and becomes that user where none
+    /// runs: this function does not come back then.
     pub(super) async fn find(config: &Config) -> anyhow::Result<Self> {
+        if let Some(owner) = Owner::behind_root(&config.data_dir) {
+            let (_folder, socket) = control::socket(&config.data_dir)?;
+            return match UnixStream::connect(socket).await {
+                Ok(_) => Ok(Self::Daemon),
+                Err(_) => Err(owner.start_over()),
+            };
+        }
         match open_core(config, Arc::new(SystemClock)).await {
             Ok((core, _)) => Ok(Self::Here(core)),
             Err(StartError::Disk(OpenError::Busy(_))) => Ok(Self::Daemon),
@@ -66,7 +77,7 @@ pub(super) fn show(bar: &ProgressBar, progress: Progress) {
 /// Asks the daemon for a chore and shows its progress until the last line.
 pub(super) async fn ask(config: &Config, path: &str, bar: &ProgressBar) -> anyhow::Result<Line> {
     let request = Request::post(path).body(Upload::default())?;
-    let response = control(&config.data_dir, request).await?;
+    let response = client::control(&config.data_dir, request).await?;
     last_line(response, |progress| show(bar, progress)).await
 }
 

@@ -42,7 +42,7 @@ pub(super) async fn ask(listen: &[SocketAddr], path: &str) -> anyhow::Result<Res
 }
 
 /// The address that this machine reaches a listener by.
-fn reachable(listen: &SocketAddr) -> SocketAddr {
+pub(super) fn reachable(listen: &SocketAddr) -> SocketAddr {
     let loopback: IpAddr = match listen.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
         // A dual-stack listener answers on IPv4, which every machine has.

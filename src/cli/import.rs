@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::{Context, bail};
+use anyhow::{anyhow, bail};
 use axum::http::{Request, header};
 use bytes::Bytes;
 use futures_util::{StreamExt, stream};
@@ -81,7 +81,7 @@ async fn import(
     path: &Path,
     size: u64,
 ) -> anyhow::Result<Imported> {
-    let mut file = File::open(path)?;
+    let mut file = File::open(path).map_err(|error| anyhow!(reason(&error)))?;
     match place {
         Where::Here(core) => {
             let mut import = Import::begin(core, size).await?;
@@ -105,6 +105,23 @@ async fn import(
     }
 }
 
+/// Why something can't be read, and what helps where it is a matter of rights:
+/// root may have become the data folder's owner.
+fn reason(error: &io::Error) -> String {
+    let user = rustix::process::geteuid();
+    if error.kind() != io::ErrorKind::PermissionDenied || user.is_root() {
+        return error.to_string();
+    }
+    let user = user.as_raw();
+    format!(
+        "user {user}, who imports, may not read it: let that user, or import as root while the daemon runs"
+    )
+}
+
+fn unreadable(path: &Path, error: &io::Error) -> anyhow::Error {
+    anyhow!("{} can't be read: {}", path.display(), reason(error))
+}
+
 fn chunk(file: &mut File) -> io::Result<Option<Bytes>> {
     let mut buffer = Vec::with_capacity(CHUNK);
     file.take(CHUNK as u64).read_to_end(&mut buffer)?;
@@ -116,8 +133,7 @@ fn chunk(file: &mut File) -> io::Result<Option<Bytes>> {
 fn packages(paths: &[PathBuf]) -> anyhow::Result<Vec<(PathBuf, u64)>> {
     let mut packages = Vec::new();
     for path in paths {
-        let metadata =
-            std::fs::metadata(path).with_context(|| format!("{} can't be read", path.display()))?;
+        let metadata = std::fs::metadata(path).map_err(|error| unreadable(path, &error))?;
         if metadata.is_dir() {
             search(path, &mut packages)?;
         } else {
@@ -128,8 +144,7 @@ fn packages(paths: &[PathBuf]) -> anyhow::Result<Vec<(PathBuf, u64)>> {
 }
 
 fn search(folder: &Path, packages: &mut Vec<(PathBuf, u64)>) -> anyhow::Result<()> {
-    let entries =
-        std::fs::read_dir(folder).with_context(|| format!("{} can't be read", folder.display()))?;
+    let entries = std::fs::read_dir(folder).map_err(|error| unreadable(folder, &error))?;
     let mut entries = entries.collect::<Result<Vec<_>, _>>()?;
     entries.sort_by_key(std::fs::DirEntry::file_name);
     for entry in entries {

@@ -5,14 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use sd_notify::NotifyState;
 
 use super::log;
+use super::owner::Owner;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::lifecycle::stop_signal;
 use crate::node::Node;
+use crate::worker::watchdog;
 
 pub(super) fn run(config: &Config) -> anyhow::Result<ExitCode> {
+    if let Some(owner) = Owner::behind_root(&config.data_dir) {
+        return Err(owner.start_over());
+    }
     log::start(&config.log)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -33,12 +39,20 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
     for address in &node.peer_addresses {
         tracing::info!(%address, "other nodes are served");
     }
-    notify(&[sd_notify::NotifyState::Ready]);
+    let at: Vec<String> = node.addresses.iter().map(ToString::to_string).collect();
+    let status = format!("apt is served at {}", at.join(", "));
+    notify(&[NotifyState::Ready, NotifyState::Status(&status)]);
+    if let Some(limit) = sd_notify::watchdog_enabled() {
+        let alive = || notify(&[NotifyState::Watchdog]);
+        let core = Arc::clone(&node.core);
+        tokio::spawn(watchdog::run(core, limit, alive, stop.clone()));
+    }
     let stopping = stop.clone();
     tokio::spawn(async move {
         stopping.cancelled().await;
         tracing::info!("stopping");
-        notify(&[sd_notify::NotifyState::Stopping]);
+        let status = NotifyState::Status("requests under way are finished");
+        notify(&[NotifyState::Stopping, status]);
     });
     match node.run(stop).await {
         Ok(()) => Ok(()),
@@ -47,7 +61,7 @@ async fn serve(config: &Config) -> anyhow::Result<()> {
 }
 
 /// Tells systemd; without one there is nobody to tell.
-fn notify(states: &[sd_notify::NotifyState]) {
+fn notify(states: &[NotifyState]) {
     if let Err(error) = sd_notify::notify(states) {
         tracing::debug!(%error, "systemd was not told");
     }

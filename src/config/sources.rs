@@ -18,8 +18,8 @@ const PREFIX: &str = "APTMESH_";
 pub struct Sources {
     /// The file to read; none for built-in defaults.
     pub file: Option<PathBuf>,
-    /// Variables by name. Those that start with `APTMESH_` set keys; the user's data folder is
-    /// found by `XDG_DATA_HOME` and `HOME`.
+    /// Variables by name. Those that start with `APTMESH_` set keys; the data folder is found by
+    /// `STATE_DIRECTORY`, `XDG_DATA_HOME` and `HOME`.
     pub env: Vec<(String, String)>,
     /// Flags: the path of a key, such as `cache.max_size` or `mirror.0.name`, and its value.
     pub set: Vec<(String, String)>,
@@ -94,8 +94,8 @@ fn system_file() -> Option<PathBuf> {
     (!matches!(path.try_exists(), Ok(false))).then_some(path)
 }
 
-/// Of root the system's folder, of others a folder beneath their data folder. Without
-/// either, the system's.
+/// What systemd made for a service (`StateDirectory=`); else of root the system's folder, of others
+/// a folder beneath their data folder. Without any, the system's.
 pub(super) fn default_data_dir(variable: impl Fn(&str) -> Option<String>) -> PathBuf {
     data_dir_of(rustix::process::geteuid().is_root(), variable)
 }
@@ -107,11 +107,14 @@ pub(super) fn data_dir_of(root: bool, variable: impl Fn(&str) -> Option<String>)
         path.is_absolute().then_some(path)
     };
     let data = || folder("XDG_DATA_HOME").or_else(|| Some(folder("HOME")?.join(".local/share")));
-    let user = if root { None } else { data() };
-    user.map_or_else(
-        || PathBuf::from("/var/lib/aptmesh"),
-        |data| data.join("aptmesh"),
-    )
+    let user = || if root { None } else { data() };
+    // Of several, which stand between colons, the first.
+    let made = variable("STATE_DIRECTORY").and_then(|all| {
+        let first = PathBuf::from(all.split(':').next()?);
+        first.is_absolute().then_some(first)
+    });
+    made.or_else(|| Some(user()?.join("aptmesh")))
+        .unwrap_or_else(|| PathBuf::from("/var/lib/aptmesh"))
 }
 
 pub(super) fn read_environment(variables: &[(String, String)], draft: &mut Draft) {

@@ -1,0 +1,81 @@
+//! Whose the data folder is. Root works in it as the user that it belongs to:
+//! what root makes there, the daemon that runs as that user can't change, and
+//! what that user makes there, root should not follow.
+
+use std::os::unix::fs::MetadataExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::anyhow;
+
+/// A user that root works as.
+#[derive(Debug)]
+pub(super) struct Owner {
+    uid: u32,
+    gid: u32,
+    data_dir: PathBuf,
+}
+
+impl Owner {
+    /// The data folder's owner, where that is somebody else and this process
+    /// is root.
+    pub(super) fn behind_root(data_dir: &Path) -> Option<Self> {
+        Self::of(data_dir, rustix::process::geteuid().is_root())
+    }
+
+    fn of(data_dir: &Path, is_root: bool) -> Option<Self> {
+        let folder = std::fs::metadata(data_dir).ok().filter(|_| is_root)?;
+        (folder.uid() != 0).then(|| Self {
+            uid: folder.uid(),
+            gid: folder.gid(),
+            data_dir: data_dir.to_owned(),
+        })
+    }
+
+    /// Starts this command over as the owner, in this process, without root's
+    /// groups. It comes back only where that fails.
+    pub(super) fn start_over(&self) -> anyhow::Error {
+        // By its path, from which the process has its name. The way there may
+        // be closed to the owner; the process's own file is not.
+        let path = std::env::current_exe().unwrap_or_default();
+        self.start(&path);
+        let error = self.start(Path::new("/proc/self/exe"));
+        anyhow!(
+            "the data folder {} belongs to user {}, and the command can't go on as that user: {error}; run it as that user",
+            self.data_dir.display(),
+            self.uid
+        )
+    }
+
+    fn start(&self, program: &Path) -> std::io::Error {
+        let mut arguments = std::env::args_os();
+        let mut command = Command::new(program);
+        if let Some(name) = arguments.next() {
+            command.arg0(name);
+        }
+        command
+            .args(arguments)
+            // The default is another one for who is not root.
+            .env("APTMESH_DATA_DIR", &self.data_dir)
+            .uid(self.uid)
+            .gid(self.gid);
+        command.exec()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)]
+    use super::*;
+
+    #[test]
+    fn only_root_has_somebody_to_become() {
+        let folder = tempfile::tempdir().unwrap();
+        let own = std::fs::metadata(folder.path()).unwrap().uid();
+        assert!(Owner::of(folder.path(), false).is_none());
+        let other = Owner::of(folder.path(), true).map(|owner| owner.uid);
+        assert_eq!(other, (own != 0).then_some(own));
+        assert!(Owner::of(&folder.path().join("none"), true).is_none());
+    }
+}
