@@ -32,7 +32,8 @@ pub use self::{
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Where rows and bodies live; always absolute when it was set by someone. By default
-    /// `/var/lib/aptmesh` for root, else `aptmesh` in the user's data folder.
+    /// `/var/lib/aptmesh` for root and for the user it belongs to, else `aptmesh` in the user's
+    /// data folder.
     pub data_dir: PathBuf,
     /// The face that apt clients and browsers see.
     pub apt: Apt,

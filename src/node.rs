@@ -255,8 +255,8 @@ impl Node {
         if config.peer.enabled {
             node.start_sharing(config, overlay.clone(), &capacity, peer_listeners);
         }
+        node.start_control(control, status.clone());
         node.start_faces(config, &upstream, &capacity, status, listeners);
-        node.start_control(control, overlay);
         Ok(node)
     }
 
@@ -334,10 +334,11 @@ impl Node {
         }
     }
 
-    fn start_control(&mut self, listener: UnixListener, overlay: Option<Overlay>) {
+    fn start_control(&mut self, listener: UnixListener, status: StatusSource) {
         let reach = Reach {
             core: Arc::clone(&self.core),
-            overlay,
+            overlay: status.overlay.clone(),
+            status,
         };
         let (tasks, stops) = (self.connections.clone(), self.stops.clone());
         self.workers.spawn(

@@ -18,7 +18,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use self::upnp::Igd;
 use crate::router::route::default_gateway;
-use crate::router::{Means, Place, Wish};
+use crate::router::{Means, Place, Wish, is_public};
 
 /// This machine's IPv4 routes.
 const ROUTES: &str = "/proc/self/net/route";
@@ -39,7 +39,24 @@ pub enum PortmapError {
 }
 
 impl PortmapError {
-    /// That of the two that says more.
+    /// Many routers forward nothing while another stands before them.
+    fn behind_another(own: Ipv4Addr) -> Self {
+        Self::Refused(format!(
+            "its own address {own} is private, another router stands before it"
+        ))
+    }
+
+    /// Others say no address at all then.
+    fn without_address(self) -> Self {
+        match self {
+            Self::Refused(why) => Self::Refused(format!(
+                "{why}; it names no address of its own, another router may stand before it"
+            )),
+            Self::Silent => Self::Silent,
+        }
+    }
+
+    /// That of the two that says more, rather this one.
     fn or(self, other: Self) -> Self {
         if self == Self::Silent { other } else { self }
     }
@@ -144,8 +161,17 @@ impl Router {
         let Ok(Some(igd)) = search.await else {
             return Err(refused);
         };
-        let granted = self.map_by(Tongue::Upnp(Box::new(igd)), wishes).await;
-        granted.map_err(|error| error.or(refused))
+        let tongue = Tongue::Upnp(Box::new(igd.clone()));
+        let error = match self.map_by(tongue, wishes).await {
+            Ok(granted) => return Ok(granted),
+            Err(error) => error,
+        };
+        // The usual reason, for which there is no number.
+        Err(match igd.external_address().await {
+            Some(ip) if !is_public(ip) => PortmapError::behind_another(ip),
+            Some(_) => refused.or(error),
+            None => refused.or(error.without_address()),
+        })
     }
 
     /// By PCP, or by NAT-PMP that it came from.
@@ -167,11 +193,16 @@ impl Router {
             Err(refused) => refused,
         };
         match address {
-            Ok(_) => {
+            Ok(external) => {
                 let granted = self.map_by(Tongue::NatPmp, wishes).await;
-                granted.map_err(|error| error.or(refused))
+                granted.map_err(|error| match external.filter(|ip| !is_public(*ip)) {
+                    Some(ip) => PortmapError::behind_another(ip),
+                    None => refused.or(error),
+                })
             }
-            Err(error) => Err(refused.or(error)),
+            // A router that knows both names the reason here, where it has no
+            // public address, and there that it lacks resources.
+            Err(error) => Err(error.or(refused)),
         }
     }
 

@@ -54,12 +54,7 @@ impl Owner {
         if let Some(name) = arguments.next() {
             command.arg0(name);
         }
-        command
-            .args(arguments)
-            // The default is another one for who is not root.
-            .env("APTMESH_DATA_DIR", &self.data_dir)
-            .uid(self.uid)
-            .gid(self.gid);
+        command.args(arguments).uid(self.uid).gid(self.gid);
         command.exec()
     }
 }

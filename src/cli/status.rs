@@ -7,9 +7,11 @@ use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use anyhow::{Context, bail};
+use axum::http::Request;
 use http_body_util::BodyExt;
 
-use super::{chore, client};
+use super::chore;
+use super::client::{self, Upload};
 use crate::config::Config;
 use crate::http::status::Status;
 
@@ -28,8 +30,15 @@ pub(super) fn run(config: &Config, json: bool) -> anyhow::Result<ExitCode> {
     Ok(ExitCode::SUCCESS)
 }
 
+/// By the control socket, which is there whoever `apt.allow` lets in and
+/// wherever `serve` was told to listen. Who has no right to it, or asks about
+/// another user's daemon, asks as apt clients do.
 async fn fetch(config: &Config) -> anyhow::Result<Vec<u8>> {
-    let response = client::ask(&config.apt.listen, "/api/status").await?;
+    let request = Request::get("/status").body(Upload::default())?;
+    let response = match client::control(&config.data_dir, request).await {
+        Ok(response) => response,
+        Err(_) => client::ask(&config.apt.listen, "/api/status").await?,
+    };
     let status = response.status();
     let body = response.into_body().collect().await?.to_bytes();
     if !status.is_success() {

@@ -1,6 +1,6 @@
 //! Where values come from: which file, the environment, the flags.
 
-use std::{env, ffi::OsString, path::PathBuf};
+use std::{env, ffi::OsString, fs, os::unix::fs::MetadataExt, path::PathBuf};
 
 use super::{
     Config,
@@ -11,6 +11,7 @@ use super::{
 };
 
 const SYSTEM_FILE: &str = "/etc/aptmesh/aptmesh.toml";
+const SYSTEM_FOLDER: &str = "/var/lib/aptmesh";
 const PREFIX: &str = "APTMESH_";
 
 /// Everything a configuration is made from. Nothing in it is checked yet.
@@ -18,8 +19,8 @@ const PREFIX: &str = "APTMESH_";
 pub struct Sources {
     /// The file to read; none for built-in defaults.
     pub file: Option<PathBuf>,
-    /// Variables by name. Those that start with `APTMESH_` set keys; the data folder is found by
-    /// `STATE_DIRECTORY`, `XDG_DATA_HOME` and `HOME`.
+    /// Variables by name. Those that start with `APTMESH_` set keys; the user's data folder is
+    /// found by `XDG_DATA_HOME` and `HOME`.
     pub env: Vec<(String, String)>,
     /// Flags: the path of a key, such as `cache.max_size` or `mirror.0.name`, and its value.
     pub set: Vec<(String, String)>,
@@ -94,27 +95,23 @@ fn system_file() -> Option<PathBuf> {
     (!matches!(path.try_exists(), Ok(false))).then_some(path)
 }
 
-/// What systemd made for a service (`StateDirectory=`); else of root the system's folder, of others
-/// a folder beneath their data folder. Without any, the system's.
+/// Of root, and of the user that it belongs to, the system's folder; of others a folder beneath
+/// their data folder. Without either, the system's.
 pub(super) fn default_data_dir(variable: impl Fn(&str) -> Option<String>) -> PathBuf {
-    data_dir_of(rustix::process::geteuid().is_root(), variable)
+    let user = rustix::process::geteuid();
+    let belongs = || fs::metadata(SYSTEM_FOLDER).is_ok_and(|it| it.uid() == user.as_raw());
+    data_dir_of(user.is_root() || belongs(), variable)
 }
 
-pub(super) fn data_dir_of(root: bool, variable: impl Fn(&str) -> Option<String>) -> PathBuf {
+pub(super) fn data_dir_of(system: bool, variable: impl Fn(&str) -> Option<String>) -> PathBuf {
     // The XDG base directory specification has relative paths ignored.
     let folder = |name| {
         let path = PathBuf::from(variable(name)?);
         path.is_absolute().then_some(path)
     };
     let data = || folder("XDG_DATA_HOME").or_else(|| Some(folder("HOME")?.join(".local/share")));
-    let user = || if root { None } else { data() };
-    // Of several, which stand between colons, the first.
-    let made = variable("STATE_DIRECTORY").and_then(|all| {
-        let first = PathBuf::from(all.split(':').next()?);
-        first.is_absolute().then_some(first)
-    });
-    made.or_else(|| Some(user()?.join("aptmesh")))
-        .unwrap_or_else(|| PathBuf::from("/var/lib/aptmesh"))
+    let user = if system { None } else { data() };
+    user.map_or_else(|| PathBuf::from(SYSTEM_FOLDER), |data| data.join("aptmesh"))
 }
 
 pub(super) fn read_environment(variables: &[(String, String)], draft: &mut Draft) {

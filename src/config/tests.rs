@@ -207,24 +207,11 @@ fn variables_of_container_services_are_left_alone() {
 #[test]
 fn the_data_folder_is_the_users() {
     let home = |name: &str| (name == "HOME").then(|| "/home/u".to_owned());
-    let person = |name: &str, data: &str| match name {
-        "HOME" => Some("/home/u".to_owned()),
-        "XDG_DATA_HOME" => Some(data.to_owned()),
-        _ => None,
-    };
-    let (both, relative) = (
-        |name: &str| person(name, "/data"),
-        |name: &str| person(name, "data"),
-    );
+    let both = |name: &str| Some(if name == "HOME" { "/home/u" } else { "/data" }.to_owned());
+    let relative = |name: &str| Some(if name == "HOME" { "/home/u" } else { "data" }.to_owned());
     let system = Path::new("/var/lib/aptmesh");
     assert_eq!(data_dir_of(true, both), system);
     assert_eq!(data_dir_of(false, |_| None), system);
-    let of_service = |name: &str| match name {
-        "STATE_DIRECTORY" => Some("/srv/one:/srv/two".to_owned()),
-        name => both(name),
-    };
-    assert_eq!(data_dir_of(false, of_service), Path::new("/srv/one"));
-    assert_eq!(data_dir_of(true, of_service), Path::new("/srv/one"));
     assert_eq!(data_dir_of(false, both), Path::new("/data/aptmesh"));
     let of_home = Path::new("/home/u/.local/share/aptmesh");
     assert_eq!(data_dir_of(false, home), of_home);

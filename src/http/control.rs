@@ -30,7 +30,9 @@ use tokio_util::task::TaskTracker;
 use tower::ServiceExt;
 
 use super::front::from_axum;
+use super::pages;
 use super::server::{Stops, connection};
+use super::status::StatusSource;
 use crate::core::Core;
 use crate::debian::naming::from_hex;
 use crate::dht::id::Key;
@@ -98,6 +100,14 @@ pub struct Reach {
     pub core: Arc<Core>,
     /// The place in the DHT; `None` where it is switched off.
     pub overlay: Option<Overlay>,
+    /// How the node is.
+    pub status: StatusSource,
+}
+
+impl FromRef<Reach> for StatusSource {
+    fn from_ref(reach: &Reach) -> Self {
+        reach.status.clone()
+    }
 }
 
 impl FromRef<Reach> for Arc<Core> {
@@ -121,6 +131,7 @@ pub async fn serve(listener: UnixListener, reach: Reach, tasks: TaskTracker, sto
         .route("/gc", post(gc))
         .route("/import", put(import))
         .route("/find/{sha256}", get(find))
+        .route("/status", get(pages::json))
         .with_state(reach);
     loop {
         let accepted = tokio::select! {

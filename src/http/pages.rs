@@ -51,7 +51,7 @@ async fn unsniffed(mut response: Response) -> Response {
 }
 
 /// Rows that can't be read, told to whoever looks at a page.
-struct Unreadable(DbError);
+pub(super) struct Unreadable(DbError);
 
 impl From<DbError> for Unreadable {
     fn from(error: DbError) -> Self {
@@ -66,7 +66,8 @@ impl IntoResponse for Unreadable {
     }
 }
 
-async fn json(State(source): State<StatusSource>) -> Result<Response, Unreadable> {
+/// All that the node tells of itself.
+pub(super) async fn json(State(source): State<StatusSource>) -> Result<Response, Unreadable> {
     Ok(Json(&*source.status().await?).into_response())
 }
 

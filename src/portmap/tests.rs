@@ -182,6 +182,29 @@ async fn who_refuses_is_not_who_is_silent() {
 }
 
 #[tokio::test]
+async fn who_refuses_since_another_router_stands_before_it_says_so() {
+    for speak in [
+        (|manner: &mut Manner| manner.nat_pmp = true) as fn(&mut Manner),
+        |manner| manner.upnp = true,
+    ] {
+        let mut manner = Manner {
+            refuses: true,
+            external: [100, 64, 0, 9].into(),
+            ..Manner::default()
+        };
+        speak(&mut manner);
+        let (fake, mut router) = router(manner);
+        let error = router.map(&both()).await.unwrap_err().to_string();
+        assert!(error.contains("100.64.0.9 is private"), "{error}");
+        fake.behave(|manner| manner.external = Ipv4Addr::UNSPECIFIED);
+        let error = router.map(&both()).await.unwrap_err().to_string();
+        let is_upnp = fake.heard().contains(&"search".to_owned());
+        let hint = "another router may stand before it";
+        assert_eq!(error.contains(hint), is_upnp, "{error}");
+    }
+}
+
+#[tokio::test]
 async fn who_was_killed_asks_by_the_same_nonce() {
     let (fake, mut router) = router(Manner {
         pcp: true,

@@ -28,6 +28,9 @@ const HASTE: TimeoutConfig = TimeoutConfig {
     max_retry_timeout: Some(Duration::from_millis(500)),
 };
 
+/// What both call a network failure.
+const NO_NETWORK: &str = "it has no public address itself, or no connection";
+
 impl From<PcpFailure> for PortmapError {
     fn from(failure: PcpFailure) -> Self {
         match failure {
@@ -35,6 +38,7 @@ impl From<PcpFailure> for PortmapError {
             PcpFailure::Socket(_) | PcpFailure::Timeout | PcpFailure::UnsupportedVersion(_) => {
                 Self::Silent
             }
+            PcpFailure::NetworkFailure(_) => Self::Refused(format!("PCP: {NO_NETWORK}")),
             failure => Self::Refused(format!("PCP: {failure}")),
         }
     }
@@ -43,7 +47,10 @@ impl From<PcpFailure> for PortmapError {
 impl From<NatPmpFailure> for PortmapError {
     fn from(failure: NatPmpFailure) -> Self {
         match failure {
-            NatPmpFailure::Socket(_) | NatPmpFailure::Timeout => Self::Silent,
+            NatPmpFailure::Socket(_)
+            | NatPmpFailure::Timeout
+            | NatPmpFailure::UnsupportedVersion(_) => Self::Silent,
+            NatPmpFailure::NetworkFailure => Self::Refused(format!("NAT-PMP: {NO_NETWORK}")),
             failure => Self::Refused(format!("NAT-PMP: {failure}")),
         }
     }

@@ -19,9 +19,37 @@ pub enum OpenError {
         "another aptmesh uses the data folder {0}: stop it first, or give this one another data_dir"
     )]
     Busy(PathBuf),
+    /// It is another user's.
+    #[error(
+        "user {user} may not write to the data folder {folder}, whose owner is user {owner}: run `chown -R {user} {folder}` (for a container, on the folder that is mounted there), or choose another data_dir"
+    )]
+    Foreign {
+        /// The data folder.
+        folder: PathBuf,
+        /// User id of its owner.
+        owner: u32,
+        /// User id of this process.
+        user: u32,
+    },
     /// It can't be made or written.
     #[error("the data folder {0} can't be used: {1}")]
     Io(PathBuf, io::Error),
+}
+
+impl OpenError {
+    fn of(folder: &Path, error: io::Error) -> Self {
+        let user = rustix::process::geteuid().as_raw();
+        let owner = fs::metadata(folder).map_or(user, |data| data.uid());
+        let folder = folder.to_owned();
+        if error.kind() == ErrorKind::PermissionDenied && owner != user {
+            return Self::Foreign {
+                folder,
+                owner,
+                user,
+            };
+        }
+        Self::Io(folder, error)
+    }
 }
 
 /// The data folder, held by this process alone.
@@ -38,9 +66,10 @@ impl Disk {
     /// Makes the folders where they are missing and takes the lock.
     ///
     /// # Errors
-    /// [`OpenError::Busy`] where another process runs here.
+    /// [`OpenError::Busy`] where another process runs here, and
+    /// [`OpenError::Foreign`] where the folder belongs to somebody else.
     pub fn open(root: &Path) -> Result<Self, OpenError> {
-        let fails = |error| OpenError::Io(root.to_owned(), error);
+        let fails = |error| OpenError::of(root, error);
         let (files, temp) = (root.join("files"), root.join("temp"));
         fs::create_dir_all(&files).map_err(fails)?;
         fs::create_dir_all(&temp).map_err(fails)?;

@@ -105,9 +105,7 @@ impl Mapper {
     }
 
     fn wishes(&self, place: Place) -> Vec<Wish> {
-        let last = self.ask.last.iter();
-        let last: Vec<_> = last.map(|row| (row.protocol, row.external_port)).collect();
-        self.ask.wanted.at(place.own, &last)
+        self.ask.wanted.at(place.own, &ports_of(&self.ask.last))
     }
 
     async fn ask(&mut self, place: Place, wishes: &[Wish]) {
@@ -142,11 +140,6 @@ impl Mapper {
             expires_at: mapping.lifetime.map(|it| now.saturating_add(millis(it))),
         };
         let rows: Vec<_> = granted.mappings.iter().map(row).collect();
-        let ports = |rows: &[PortMappingRow]| {
-            let rows = rows.iter();
-            rows.map(|row| (row.protocol, row.external_port))
-                .collect::<Vec<_>>()
-        };
         let external = granted.external;
         let router = RouterRow {
             state: verdict(external),
@@ -156,7 +149,7 @@ impl Mapper {
             error: granted.refused.map(|error| error.to_string()),
             since: now,
         };
-        let is_same = ports(&rows) == ports(&self.ask.last);
+        let is_same = ports_of(&rows) == ports_of(&self.ask.last);
         self.ask.last.clone_from(&rows);
         self.keep(router, &rows, is_same).await;
         let mut tcp = rows.iter().filter(|row| row.protocol == Protocol::Tcp);
@@ -184,23 +177,17 @@ impl Mapper {
         });
     }
 
-    /// Writes down how it stands, and says so where it came to stand so now.
-    async fn keep(&mut self, row: RouterRow, mappings: &[PortMappingRow], is_same: bool) {
-        let since = self.row.since;
-        let before = std::mem::replace(&mut self.row, row);
-        let is_news = !is_same
-            || before
-                != RouterRow {
-                    since,
-                    ..self.row.clone()
-                };
-        if is_news {
-            self.say(before.state, mappings);
-        } else {
-            self.row.since = since;
-            if mappings.is_empty() {
-                return;
-            }
+    /// Writes down how it stands, and says so where it came to stand so now:
+    /// another port at the router, which is not of the row, is news too.
+    async fn keep(&mut self, mut row: RouterRow, mappings: &[PortMappingRow], is_same: bool) {
+        let before = self.row.state;
+        let now = std::mem::replace(&mut row.since, self.row.since);
+        if !is_same || row != self.row {
+            row.since = now;
+            self.row = row;
+            self.say(before, mappings);
+        } else if mappings.is_empty() {
+            return;
         }
         if let Err(error) = self.core.db.keep_router(&self.row, mappings).await {
             tracing::warn!(%error, "what the router forwards can't be written down");
@@ -240,4 +227,10 @@ impl Mapper {
             _ => tracing::debug!(gateway, error, "no ports are forwarded to this node"),
         }
     }
+}
+
+/// Ports at the router.
+fn ports_of(rows: &[PortMappingRow]) -> Vec<(Protocol, u16)> {
+    let ports = rows.iter().map(|row| (row.protocol, row.external_port));
+    ports.collect()
 }

@@ -76,6 +76,28 @@ fn status_json_is_the_json_of_the_api() {
     assert_eq!(keys(&said), keys(&api));
 }
 
+#[test]
+fn status_is_told_whoever_may_be_a_client() {
+    let node = Node::with(Config {
+        clients: vec!["192.0.2.0/24".to_owned()],
+        ..Config::default()
+    });
+    node.get("/api/status").expect_refusal(403, "apt.allow");
+    let output = node.cli(&["status"]);
+    assert!(output.status.success(), "{}", shown(&output));
+    // As `serve --set apt.listen=…` leaves it.
+    let elsewhere = format!("apt.listen=127.0.0.1:{}", free_port());
+    let output = node.cli(&["status", "--set", &elsewhere]);
+    assert!(output.status.success(), "{}", shown(&output));
+}
+
+#[test]
+fn who_has_no_right_to_the_folder_asks_for_the_status_as_a_client() {
+    let node = Node::start();
+    let output = node.cli(&["status", "--set", "data_dir=/nowhere"]);
+    assert!(output.status.success(), "{}", shown(&output));
+}
+
 /// Prometheus is answered in the format that it asks for.
 #[test]
 fn metrics_come_as_they_are_asked_for() {

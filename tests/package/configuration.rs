@@ -25,14 +25,14 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
-/// What this text, as a file, makes of the configuration of a service.
+/// What this text, as a file, makes of the configuration. Without variables the data folder is that
+/// of root, whoever runs this.
 fn load(text: &str) -> Config {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("aptmesh.toml");
     std::fs::write(&path, text).unwrap();
     let sources = Sources {
         file: Some(path),
-        env: vec![("STATE_DIRECTORY".to_owned(), "/var/lib/aptmesh".to_owned())],
         ..Sources::default()
     };
     Config::load(&sources).unwrap()

@@ -25,6 +25,9 @@ fn a_machine_without_systemd_installs_upgrades_removes_and_purges() {
         "aptmesh:aptmesh\n"
     );
 
+    // The user itself finds the folder too.
+    machine.sh("runuser -u aptmesh -- aptmesh gc && ! [ -e /nonexistent ]");
+
     machine.sh("echo '# mine' >>/etc/aptmesh/aptmesh.toml; chmod 700 /var/lib/aptmesh");
     machine.install(next_deb());
     assert_eq!(

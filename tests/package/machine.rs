@@ -66,20 +66,18 @@ pub struct Machine {
 impl Machine {
     /// One without a service manager, as a container or a chroot.
     pub fn bare() -> Self {
-        Self::new("sleep infinity", |machine| {
-            machine.try_sh("true").status.success()
-        })
+        Self::new("sleep infinity", "[ $(cat /proc/1/comm) = sleep ]")
     }
 
     /// One that systemd has started.
     pub fn with_systemd() -> Self {
-        Self::new("/lib/systemd/systemd", |machine| {
-            let state = machine.try_sh("systemctl is-system-running");
-            ["running", "degraded"].contains(&String::from_utf8_lossy(&state.stdout).trim())
-        })
+        let is_up = "systemctl is-system-running | grep -q -x -e running -e degraded";
+        Self::new("/lib/systemd/systemd", is_up)
     }
 
-    fn new(init: &str, is_up: impl Fn(&Self) -> bool) -> Self {
+    fn new(init: &str, is_up: &str) -> Self {
+        // Until its root is in place, what runs there sees this machine's.
+        let is_up = format!("test -d /srv/share && {is_up}");
         let folder = tempfile::tempdir().unwrap();
         std::fs::create_dir(folder.path().join("share")).unwrap();
         let log = std::fs::File::create(folder.path().join("log")).unwrap();
@@ -97,7 +95,7 @@ impl Machine {
         let holder = holder.spawn().unwrap();
         let mut machine = Self { holder, folder };
         let end = Instant::now() + Duration::from_mins(1);
-        while !is_up(&machine) {
+        while !machine.try_sh(&is_up).status.success() {
             let log = std::fs::read_to_string(machine.folder.path().join("log")).unwrap();
             let is_over = machine.holder.try_wait().unwrap().is_some();
             assert!(

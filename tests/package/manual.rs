@@ -103,10 +103,6 @@ const SECTIONS: [Section; 4] = [
                  and the environment outweighs the file.",
             ),
             (
-                "STATE_DIRECTORY",
-                "The data folder where data_dir is not set; systemd sets it.",
-            ),
-            (
                 "NOTIFY_SOCKET, WATCHDOG_USEC, WATCHDOG_PID",
                 "Set by systemd: serve tells it when apt is served, when it stops, and four times in \
                  each watchdog period that its database answers.",

@@ -60,7 +60,8 @@ fn free(shared: &Shared, protocol: &str, suggested: u16, internal: u16, to: Sock
 fn nat_pmp(shared: &Arc<Shared>, packet: &[u8], from: SocketAddr) -> Option<Vec<u8>> {
     let op = *packet.get(1)?;
     let manner = shared.state().manner.clone();
-    let result = u8::from(manner.refuses) * 2;
+    // Its address is no secret to those whom it refuses everything else.
+    let result = if manner.refuses && op != 0 { 2 } else { 0 };
     let mut answer = vec![0, op | 0x80, 0, result];
     answer.extend(epoch(shared));
     if op == 0 && packet.len() == 2 {

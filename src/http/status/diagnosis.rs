@@ -324,7 +324,13 @@ fn way_in(status: &Status, own: u16) -> (u16, String) {
         State::Unneeded | State::NoGateway => format!(
             "Let TCP port {own} and UDP port {dht} through the firewalls on the way to this machine, or set peer.enabled = false."
         ),
-        State::Unanswered | State::Refused | State::Searching => format!(
+        State::Refused => {
+            let error = router.error.as_deref().unwrap_or("no reason given");
+            format!(
+                "The router{gateway} refuses to forward ports ({error}): allow it there, or forward {by_hand} (peer.listen, dht.listen), or set peer.enabled = false."
+            )
+        }
+        State::Unanswered | State::Searching => format!(
             "Switch on UPnP or NAT-PMP in the router{gateway}, or forward {by_hand} there (peer.listen, dht.listen), or set peer.enabled = false."
         ),
         State::Off => format!(

@@ -63,10 +63,15 @@ impl Archive {
 
     /// `count` packages `pkg000`, `pkg001` and so on of `size` bytes each.
     pub fn of(count: usize, size: usize) -> Self {
+        let content = |index: usize| noise(index as u64 + 1000, size);
+        Self::holding((0..count).map(|index| (format!("pkg{index:03}"), "", content(index))))
+    }
+
+    /// These packages: name, what it depends on, content.
+    pub fn holding<'a>(packages: impl IntoIterator<Item = (String, &'a str, Vec<u8>)>) -> Self {
         let mut archive = Self::empty("aptmesh-many-");
-        for index in 0..count {
-            let content = noise(index as u64 + 1000, size);
-            archive.package(&format!("pkg{index:03}"), "1.0", "", &content);
+        for (name, depends, content) in packages {
+            archive.package(&name, "1.0", depends, &content);
         }
         archive.publish();
         archive

@@ -297,6 +297,7 @@ fn what_to_do_about_a_port_depends_on_the_router() {
             state,
             gateway: Some([192, 168, 1, 1].into()),
             external_ip: Some([100, 64, 0, 9].into()),
+            error: Some("UPnP: error 501".to_owned()),
             ..PortMapping::default()
         };
         if state.is_mapped() {
@@ -321,6 +322,13 @@ fn what_to_do_about_a_port_depends_on_the_router() {
             State::Unanswered,
             [
                 "Switch on UPnP or NAT-PMP in the router 192.168.1.1",
+                "TCP port 9977 and UDP port 9988",
+            ],
+        ),
+        (
+            State::Refused,
+            [
+                "The router 192.168.1.1 refuses to forward ports (UPnP: error 501)",
                 "TCP port 9977 and UDP port 9988",
             ],
         ),
