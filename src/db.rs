@@ -44,7 +44,7 @@ use sqlx::{ConnectOptions, Connection};
 use tokio::sync::{Mutex, MutexGuard};
 
 /// Readers at once; a lookup takes about 100 µs.
-pub(crate) const READERS: u32 = 4;
+const READERS: u32 = 4;
 
 static MIGRATIONS: Migrator = sqlx::migrate!();
 
@@ -132,6 +132,15 @@ impl Db {
             "PRAGMA query_only = OFF"
         };
         sqlx::raw_sql(pragma)
+            .execute(&mut *self.writer().await)
+            .await
+            .unwrap();
+    }
+
+    /// From now on the database does not tell who the node is.
+    #[cfg(test)]
+    pub(crate) async fn refuse_pings(&self) {
+        sqlx::raw_sql("ALTER TABLE node RENAME TO gone")
             .execute(&mut *self.writer().await)
             .await
             .unwrap();

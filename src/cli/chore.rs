@@ -8,14 +8,13 @@ use axum::http::{Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use indicatif::{ProgressBar, ProgressStyle};
-use tokio::net::UnixStream;
 
 use super::client::{self, Upload};
 use super::owner::Owner;
 use crate::clock::SystemClock;
 use crate::config::Config;
 use crate::core::Core;
-use crate::http::control::{self, Line};
+use crate::http::control::Line;
 use crate::node::{StartError, open_core};
 use crate::store::disk::OpenError;
 use crate::upkeep::Progress;
@@ -34,8 +33,7 @@ impl Where {
     /// runs: this function does not come back then.
     pub(super) async fn find(config: &Config) -> anyhow::Result<Self> {
         if let Some(owner) = Owner::behind_root(&config.data_dir) {
-            let (_folder, socket) = control::socket(&config.data_dir)?;
-            return match UnixStream::connect(socket).await {
+            return match client::connect(&config.data_dir).await {
                 Ok(_) => Ok(Self::Daemon),
                 Err(_) => Err(owner.start_over()),
             };

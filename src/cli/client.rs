@@ -1,5 +1,6 @@
 //! One request to the daemon, over TCP or its control socket.
 
+use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 
@@ -12,6 +13,7 @@ use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, UnixStream};
 
+use super::owner::Owner;
 use crate::http::control;
 
 /// A body that is sent to the daemon.
@@ -52,13 +54,27 @@ pub(super) fn reachable(listen: &SocketAddr) -> SocketAddr {
     SocketAddr::new(loopback, listen.port())
 }
 
-/// Asks the control socket of the daemon that holds a data folder.
+/// Connects to the control socket of the daemon that holds a data folder. Root
+/// talks to a daemon of the folder's owner only, who may have put a link to
+/// somebody else's socket there.
+pub(super) async fn connect(data_dir: &Path) -> io::Result<UnixStream> {
+    let (_folder, path) = control::socket(data_dir)?;
+    let stream = UnixStream::connect(path).await?;
+    let user = stream.peer_cred()?.uid();
+    match Owner::behind_root(data_dir) {
+        Some(owner) if owner.uid != user => Err(io::Error::other(format!(
+            "control.sock is of user {user}, not of the folder's owner"
+        ))),
+        _ => Ok(stream),
+    }
+}
+
+/// Asks the daemon that holds a data folder.
 pub(super) async fn control(
     data_dir: &Path,
     request: Request<Upload>,
 ) -> anyhow::Result<Response<Incoming>> {
-    let (_folder, path) = control::socket(data_dir)?;
-    let stream = UnixStream::connect(path).await.with_context(|| {
+    let stream = connect(data_dir).await.with_context(|| {
         format!(
             "the daemon that holds {} can't be reached",
             data_dir.display()

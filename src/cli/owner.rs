@@ -2,6 +2,7 @@
 //! what root makes there, the daemon that runs as that user can't change, and
 //! what that user makes there, root should not follow.
 
+use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -12,9 +13,28 @@ use anyhow::anyhow;
 /// A user that root works as.
 #[derive(Debug)]
 pub(super) struct Owner {
-    uid: u32,
+    pub(super) uid: u32,
     gid: u32,
     data_dir: PathBuf,
+}
+
+/// What of root's environment is for that user to see: all of it could be read
+/// in `/proc`, and may hold secrets that are not aptmesh's.
+fn is_for_owner(variable: &OsStr) -> bool {
+    const NAMES: [&str; 9] = [
+        "PATH",
+        "LANG",
+        "TERM",
+        "NO_COLOR",
+        "SSL_CERT_FILE",
+        "SSL_CERT_DIR",
+        "NOTIFY_SOCKET",
+        "WATCHDOG_PID",
+        "WATCHDOG_USEC",
+    ];
+    variable.to_str().is_some_and(|name| {
+        NAMES.contains(&name) || name.starts_with("LC_") || name.starts_with("APTMESH_")
+    })
 }
 
 impl Owner {
@@ -54,6 +74,8 @@ impl Owner {
         if let Some(name) = arguments.next() {
             command.arg0(name);
         }
+        let kept = std::env::vars_os().filter(|(name, _)| is_for_owner(name));
+        command.env_clear().envs(kept);
         command.args(arguments).uid(self.uid).gid(self.gid);
         command.exec()
     }

@@ -61,4 +61,15 @@ impl Db {
             .await?;
         Ok(())
     }
+
+    /// The same by the writer, which is waited for.
+    ///
+    /// # Errors
+    /// What `SQLite` says.
+    pub async fn ping_writer(&self) -> Result<(), DbError> {
+        sqlx::query!("SELECT id FROM node")
+            .fetch_optional(&mut *self.writer().await)
+            .await?;
+        Ok(())
+    }
 }

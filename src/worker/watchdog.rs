@@ -1,6 +1,8 @@
 //! Tells who watches the node that it works, as long as it does: the runtime's
-//! timer runs, and the database answers a read.
+//! timer runs, and the database's one writer, for which all work queues, comes
+//! to answer. Readers are no sign of life: long reads may take them all.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,40 +15,55 @@ use crate::core::Core;
 const SHORTEST: Duration = Duration::from_millis(10);
 
 /// How often the node looks at itself while it is given up for lost after
-/// `limit`. One look may fail altogether, by as much time as it has, and the
-/// next one still comes before that.
+/// `limit`.
 fn round(limit: Duration) -> Duration {
     (limit / 4).max(SHORTEST)
 }
 
-/// Looks four times in each `limit` until cancelled, and calls `alive` each
-/// time that the node works.
+/// Looks until cancelled, up to four times in each `limit`, and calls `alive`
+/// each time that the node works.
 pub async fn run(
     core: Arc<Core>,
     limit: Duration,
     alive: impl Fn() + Send,
     stop: CancellationToken,
 ) {
-    let (round, mut worked) = (round(limit), true);
-    while stop.run_until_cancelled(sleep(round)).await.is_some() {
-        let answer = timeout(round, core.db.ping()).await;
-        let works = matches!(answer, Ok(Ok(())));
-        if works {
-            alive();
-        }
-        match answer {
-            Ok(Ok(())) if !worked => tracing::info!("the database answers again"),
-            Ok(Err(error)) if worked => {
-                tracing::error!(%error, "the database does not answer: should it stay so, the watchdog restarts the node");
-            }
-            Err(_) if worked => {
+    let watch = watch(&core, round(limit), alive);
+    stop.run_until_cancelled(watch).await;
+}
+
+async fn watch(core: &Core, round: Duration, alive: impl Fn() + Send) {
+    let mut worked = true;
+    loop {
+        sleep(round).await;
+        let mut look = pin!(core.db.ping_writer());
+        let answer = if let Ok(answer) = timeout(round, &mut look).await {
+            answer
+        } else {
+            if worked {
                 tracing::error!(
                     "the database does not answer in time: should it stay so, the watchdog restarts the node"
                 );
             }
-            _ => {}
+            worked = false;
+            // Not asked anew: it would lose its place in the writer's queue.
+            look.await
+        };
+        match answer {
+            Ok(()) => {
+                alive();
+                if !worked {
+                    tracing::info!("the database answers again");
+                }
+                worked = true;
+            }
+            Err(error) => {
+                if worked {
+                    tracing::error!(%error, "the database does not answer: should it stay so, the watchdog restarts the node");
+                }
+                worked = false;
+            }
         }
-        worked = works;
     }
 }
 
@@ -61,7 +78,7 @@ mod tests {
     const LIMIT: Duration = Duration::from_millis(400);
 
     /// A watchdog over this node, and how often it heard that all is well.
-    fn watch(core: &Arc<Core>) -> (Arc<AtomicUsize>, CancellationToken) {
+    fn watched(core: &Arc<Core>) -> (Arc<AtomicUsize>, CancellationToken) {
         let (heard, stop) = (Arc::<AtomicUsize>::default(), CancellationToken::new());
         let count = Arc::clone(&heard);
         let alive = move || {
@@ -84,7 +101,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let core = core(folder.path()).await;
         let started = Instant::now();
-        let (heard, stop) = watch(&core);
+        let (heard, stop) = watched(&core);
         hears_more_than(&heard, 3).await;
         let (times, took) = (heard.load(Ordering::SeqCst), started.elapsed());
         let most = took.as_millis() / round(LIMIT).as_millis();
@@ -97,26 +114,38 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_database_that_hangs_is_no_node_that_works() {
+    async fn a_writer_that_is_not_given_back_is_no_node_that_works() {
+        let folder = tempfile::tempdir().unwrap();
+        let core = core(folder.path()).await;
+        let held = core.db.writer().await;
+        let (heard, _stop) = watched(&core);
+        sleep(LIMIT * 2 + round(LIMIT) / 2).await;
+        assert_eq!(heard.load(Ordering::SeqCst), 0);
+        // Who comes later is served later.
+        let mut later = pin!(core.db.writer());
+        assert!(futures_util::poll!(&mut later).is_pending());
+        drop(held);
+        hears_more_than(&heard, 0).await;
+    }
+
+    #[tokio::test]
+    async fn long_reads_are_no_reason_to_end_a_node() {
         let folder = tempfile::tempdir().unwrap();
         let core = core(folder.path()).await;
         let mut held = Vec::new();
-        while held.len() < crate::db::READERS as usize {
+        while held.len() < core.db.reader().options().get_max_connections() as usize {
             held.push(core.db.reader().acquire().await.unwrap());
         }
-        let (heard, _stop) = watch(&core);
-        sleep(LIMIT * 2).await;
-        assert_eq!(heard.load(Ordering::SeqCst), 0);
-        held.clear();
-        hears_more_than(&heard, 0).await;
+        let (heard, _stop) = watched(&core);
+        hears_more_than(&heard, 3).await;
     }
 
     #[tokio::test]
     async fn a_database_that_refuses_is_no_node_that_works() {
         let folder = tempfile::tempdir().unwrap();
         let core = core(folder.path()).await;
-        core.db.reader().close().await;
-        let (heard, _stop) = watch(&core);
+        core.db.refuse_pings().await;
+        let (heard, _stop) = watched(&core);
         sleep(LIMIT * 2).await;
         assert_eq!(heard.load(Ordering::SeqCst), 0);
     }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::deb::deb;
+use crate::deb::{deb, shown};
 use crate::machine::{Machine, lacking};
 
 /// What the script may take on a machine that does nothing else is half a second and what starting
@@ -63,13 +63,26 @@ fn detect(machine: &Machine, url: &str) -> String {
     said
 }
 
+/// Names the node to ask.
+fn ask(machine: &Machine, node: &str) {
+    machine.sh(&format!(
+        "echo 'Aptmesh::Node \"{node}\";' >/etc/apt/apt.conf.d/31node"
+    ));
+}
+
+/// The script finds this node.
+#[track_caller]
+fn expect_answer(machine: &Machine, node: &str) {
+    machine.until(&format!(
+        "[ \"$(/usr/libexec/aptmesh/detect {ANY})\" = 'http://{node}' ]"
+    ));
+}
+
 /// The script finds this node, and apt goes through it. A busy machine may take longer than the
 /// script waits, and is asked again.
 #[track_caller]
 fn expect_through(machine: &Machine, node: &str) {
-    machine.until(&format!(
-        "[ \"$(/usr/libexec/aptmesh/detect {ANY})\" = http://{node} ]"
-    ));
+    expect_answer(machine, node);
     let runs: Vec<String> = (0..5).map_while(|_| past_it(machine)).collect();
     assert!(runs.len() < 5, "apt asks the archive itself: {runs:?}");
 }
@@ -106,6 +119,23 @@ fn apt_goes_through_a_node_that_works_and_past_one_that_does_not() {
     assert_eq!(detect(&machine, ANY), "DIRECT\n");
     assert!(update(&machine).contains("APT-HTTP"));
 
+    // The administrator's own proxy is the way there then.
+    machine.sh("echo 'Acquire::http::Proxy \"http://127.0.0.1:9999\";' >/etc/apt/apt.conf.d/29own");
+    assert_eq!(detect(&machine, ANY), "");
+    assert_eq!(detect(&machine, "https://deb.example.org/debian"), "");
+    let said = shown(&machine.try_sh("apt-get update"));
+    assert!(said.contains("127.0.0.1:9999"), "{said}");
+    machine.sh("chmod 600 /etc/apt/apt.conf.d/29own");
+    let as_apt = format!("runuser -u _apt /usr/libexec/aptmesh/detect {ANY}");
+    assert_eq!(machine.sh(&as_apt), "", "root's alone, as apt runs it");
+    machine.sh("rm /etc/apt/apt.conf.d/29own");
+    assert_eq!(machine.sh(&as_apt), "DIRECT\n");
+    for variable in ["http_proxy", "https_proxy"] {
+        machine.sh(&format!(
+            "[ -z \"$({variable}=http://127.0.0.1:9999 /usr/libexec/aptmesh/detect {ANY})\" ]"
+        ));
+    }
+
     // It works.
     serve(&machine, 3142, "");
     expect_through(&machine, "127.0.0.1:3142");
@@ -118,6 +148,17 @@ fn apt_goes_through_a_node_that_works_and_past_one_that_does_not() {
         let url = format!("http://{itself}:3142/deb.example.org/debian");
         assert_eq!(detect(&machine, &url), "DIRECT\n", "the node itself");
     }
+    for (node, proxy) in [
+        ("localhost", "localhost:3142"),
+        ("http://localhost:3142/", "localhost:3142"),
+        ("[::1]", "[::1]:3142"),
+        ("[::1]:3142", "[::1]:3142"),
+        ("::1", "[::1]:3142"),
+    ] {
+        ask(&machine, node);
+        expect_answer(&machine, proxy);
+    }
+    machine.sh("rm /etc/apt/apt.conf.d/31node");
 
     // It accepts, and never answers.
     machine.sh("pkill -STOP -x aptmesh");
@@ -150,9 +191,8 @@ fn apt_goes_through_a_node_that_works_and_past_one_that_does_not() {
     expect_through(&machine, "127.0.0.1:4000");
 
     // A client that has the script and no node.
-    machine.sh(
-        "rm /usr/bin/aptmesh; echo 'Aptmesh::Node \"localhost:4000\";' >/etc/apt/apt.conf.d/31node",
-    );
+    machine.sh("rm /usr/bin/aptmesh");
+    ask(&machine, "localhost:4000");
     expect_through(&machine, "localhost:4000");
     machine.sh("pkill -KILL -x aptmesh");
     machine.until("[ \"$(/usr/libexec/aptmesh/detect)\" = DIRECT ]");
@@ -162,9 +202,7 @@ fn apt_goes_through_a_node_that_works_and_past_one_that_does_not() {
         "nonsense;touch /srv/pwned:1",
         "192.0.2.1:3142",
     ] {
-        machine.sh(&format!(
-            "echo 'Aptmesh::Node \"{node}\";' >/etc/apt/apt.conf.d/31node"
-        ));
+        ask(&machine, node);
         assert_eq!(detect(&machine, ANY), "DIRECT\n", "{node}");
     }
     machine.sh("! [ -e /srv/pwned ]");

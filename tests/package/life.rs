@@ -69,6 +69,12 @@ fn a_purge_leaves_what_is_somebody_elses() {
     let machine = Machine::bare();
     machine.install(deb());
     machine.sh("echo '// mine' >/etc/apt/apt.conf.d/30aptmesh; touch /etc/aptmesh/mine");
-    machine.sh("apt-get purge -y aptmesh");
+    machine.sh(
+        "mount -t tmpfs -o uid=aptmesh,gid=aptmesh,mode=750 tmpfs /var/lib/aptmesh && aptmesh gc",
+    );
+    machine.sh("test -f /var/lib/aptmesh/aptmesh.db && apt-get purge -y aptmesh");
     machine.sh("test -f /etc/apt/apt.conf.d/30aptmesh && test -f /etc/aptmesh/mine");
+    // A mount point stays, with nothing in it.
+    assert_eq!(machine.sh("find /var/lib/aptmesh"), "/var/lib/aptmesh\n");
+    machine.sh("! getent passwd aptmesh");
 }

@@ -1,6 +1,8 @@
 //! Chores of root in a data folder that belongs to another user.
 
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
 
@@ -38,6 +40,7 @@ impl Folder {
         ] {
             command.env(format!("APTMESH_{key}"), value);
         }
+        command.env("TOKEN", "of root's");
         let data = format!("data_dir={}", self.0.path().join("data").display());
         command.args(["--set", &data]);
         command
@@ -158,6 +161,10 @@ fn a_daemon_takes_from_root_what_only_root_may_read() {
     let folder = Folder::new();
     let daemon = Daemon::start(&folder);
     assert_eq!(daemon.user(), USER, "root serves as the folder's owner");
+    let environment = std::fs::read(format!("/proc/{}/environ", daemon.0.id())).unwrap();
+    let environment = String::from_utf8_lossy(&environment);
+    assert!(environment.contains("APTMESH_PEER__ENABLED=false"));
+    assert!(!environment.contains("TOKEN"), "{environment}");
     let secret = folder.secret();
     let output = folder.run(&["import", secret.to_str().unwrap()]);
     assert!(output.status.success(), "{}", shown(&output));
@@ -167,4 +174,27 @@ fn a_daemon_takes_from_root_what_only_root_may_read() {
         shown(&output)
     );
     assert_eq!(folder.of_others(), [""; 0].map(PathBuf::from));
+}
+
+#[test]
+fn root_tells_nothing_to_a_socket_that_is_not_the_owners() {
+    if lacking().is_some() {
+        return eprintln!("only root can work for another user: skipped");
+    }
+    let folder = Folder::new();
+    let other = folder.0.path().join("other.sock");
+    let listener = UnixListener::bind(&other).unwrap();
+    let (sender, heard) = std::sync::mpsc::channel();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut text = String::new();
+            let _ = BufReader::new(stream.unwrap()).read_line(&mut text);
+            sender.send(text).unwrap();
+        }
+    });
+    symlink(&other, folder.0.path().join("data/control.sock")).unwrap();
+    let output = folder.run(&["gc"]);
+    assert!(output.status.success(), "{}", shown(&output));
+    let heard: String = heard.try_iter().collect();
+    assert_eq!(heard, "");
 }

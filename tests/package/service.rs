@@ -60,11 +60,11 @@ fn systemd_starts_watches_upgrades_and_stops_it() {
     // Who hangs is ended and started again; more often than it says that it works.
     machine.sh(
         "mkdir -p /run/systemd/system/aptmesh.service.d
-         printf '[Service]\\nWatchdogSec=6\\nTimeoutAbortSec=1\\n' >/run/systemd/system/aptmesh.service.d/watch.conf
+         printf '[Service]\\nWatchdogSec=10\\nTimeoutAbortSec=1\\n' >/run/systemd/system/aptmesh.service.d/watch.conf
          systemctl daemon-reload; systemctl restart aptmesh",
     );
     let watched = property(&machine, "MainPID");
-    machine.sh("sleep 8");
+    machine.sh("sleep 12");
     assert_eq!(
         property(&machine, "MainPID"),
         watched,
