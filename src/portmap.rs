@@ -16,7 +16,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use tokio_util::task::AbortOnDropHandle;
 
-use self::upnp::Igd;
+use self::upnp::{Igd, Refusal};
 use crate::router::route::default_gateway;
 use crate::router::{Means, Place, Wish, is_public};
 
@@ -25,6 +25,10 @@ const ROUTES: &str = "/proc/self/net/route";
 
 /// So much of them is read, in bytes: the routes to everywhere come first.
 const MOST_ROUTES: u64 = 64 * 1024;
+
+/// So many ports are remembered that a router may forward: more are only those
+/// that it answers nothing about.
+const MOST_HELD: usize = 8;
 
 /// Why a router forwards nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -117,6 +121,26 @@ enum Tongue {
     Upnp(Box<Igd>),
 }
 
+/// What the router may forward to this node: it granted that, or was asked for
+/// it and did not answer in time.
+#[derive(Debug, Clone)]
+struct Held {
+    wish: Wish,
+    tongue: Tongue,
+}
+
+impl Held {
+    /// Whether `other` takes the place of this at the router. PCP is the next
+    /// version of NAT-PMP: both know a port by that of this machine, and `UPnP`
+    /// by that of the router.
+    fn is_like(&self, other: &Self) -> bool {
+        let is_upnp = |held: &Self| matches!(held.tongue, Tongue::Upnp(_));
+        self.wish.protocol == other.wish.protocol
+            && is_upnp(self) == is_upnp(other)
+            && (!is_upnp(self) || self.wish.external == other.wish.external)
+    }
+}
+
 /// A router, and what it forwards to this node.
 #[derive(Debug)]
 pub struct Router {
@@ -125,9 +149,11 @@ pub struct Router {
     /// change what there is.
     nonce: [u32; 3],
     tongue: Option<Tongue>,
-    /// What it may forward now. Kept as it is granted, so that nothing is left
-    /// behind by who stops in the middle.
-    mappings: Vec<Mapping>,
+    /// Its own address, as it said last.
+    external: Option<Ipv4Addr>,
+    /// Written before it is asked, so that nothing is left behind by who stops
+    /// in the middle. The oldest first.
+    held: Vec<Held>,
 }
 
 impl Router {
@@ -138,7 +164,8 @@ impl Router {
             place,
             nonce,
             tongue: None,
-            mappings: Vec::new(),
+            external: None,
+            held: Vec::new(),
         }
     }
 
@@ -168,9 +195,9 @@ impl Router {
         };
         // The usual reason, for which there is no number.
         Err(match igd.external_address().await {
-            Some(ip) if !is_public(ip) => PortmapError::behind_another(ip),
-            Some(_) => refused.or(error),
-            None => refused.or(error.without_address()),
+            Ok(Some(ip)) if !is_public(ip) => PortmapError::behind_another(ip),
+            Ok(Some(_)) => refused.or(error),
+            _ => refused.or(error.without_address()),
         })
     }
 
@@ -181,16 +208,14 @@ impl Router {
         };
         // Whether it knows NAT-PMP is found out by a question for its address:
         // asked for a port by both, a router may hold that twice.
+        let gateway = self.place.gateway;
+        let mut tongue = Tongue::Pcp;
         let (pcp, address) = tokio::join!(
-            udp::map_by_pcp(self.place, self.nonce, first),
-            udp::external_address(self.place.gateway)
+            self.map_one(&mut tongue, first),
+            udp::external_address(gateway)
         );
-        let refused = match pcp {
-            Ok((mapping, _)) => {
-                self.keep(mapping, &Tongue::Pcp);
-                return self.map_by(Tongue::Pcp, wishes).await;
-            }
-            Err(refused) => refused,
+        let Err(refused) = pcp else {
+            return self.map_by(Tongue::Pcp, wishes).await;
         };
         match address {
             Ok(external) => {
@@ -211,24 +236,10 @@ impl Router {
         mut tongue: Tongue,
         wishes: &[Wish],
     ) -> Result<Granted, PortmapError> {
-        let (mut mappings, mut external, mut refused) = (Vec::new(), None, None);
+        let (mut mappings, mut refused) = (Vec::new(), None);
         for &wish in wishes {
-            let asked = match &mut tongue {
-                Tongue::Pcp => {
-                    let asked = udp::map_by_pcp(self.place, self.nonce, wish).await;
-                    asked.map(|(mapping, ip)| {
-                        external = ip;
-                        mapping
-                    })
-                }
-                Tongue::NatPmp => udp::map_by_nat_pmp(self.place.gateway, wish).await,
-                Tongue::Upnp(igd) => igd.map(wish).await,
-            };
-            match asked {
-                Ok(mapping) => {
-                    self.keep(mapping, &tongue);
-                    mappings.push(mapping);
-                }
+            match self.map_one(&mut tongue, wish).await {
+                Ok(mapping) => mappings.push(mapping),
                 // Who says nothing once is not asked once more.
                 Err(error @ PortmapError::Silent) => {
                     refused = Some(error);
@@ -240,47 +251,134 @@ impl Router {
         if mappings.is_empty() {
             return Err(refused.unwrap_or(PortmapError::Silent));
         }
-        let means = match &tongue {
-            Tongue::Pcp => Means::Pcp,
+        self.tongue = Some(tongue.clone());
+        // An answer that is lost says nothing about the address.
+        let (means, external) = match &tongue {
+            Tongue::Pcp => (Means::Pcp, None),
             Tongue::NatPmp => {
                 let asked = udp::external_address(self.place.gateway).await;
-                external = asked.ok().flatten();
-                Means::NatPmp
+                (Means::NatPmp, asked.ok())
             }
-            Tongue::Upnp(igd) => {
-                external = igd.external_address().await;
-                Means::Upnp
-            }
+            Tongue::Upnp(igd) => (Means::Upnp, igd.external_address().await.ok()),
         };
+        self.external = external.unwrap_or(self.external);
         Ok(Granted {
             means,
-            external,
+            external: self.external,
             mappings,
             refused,
         })
     }
 
-    /// In the place of what was granted for the same port before.
-    fn keep(&mut self, mapping: Mapping, tongue: &Tongue) {
-        let of = mapping.wish.protocol;
-        self.mappings.retain(|old| old.wish.protocol != of);
-        self.mappings.push(mapping);
-        self.tongue = Some(tongue.clone());
+    /// Asks for a port; those that were granted for the same before are taken
+    /// back.
+    async fn map_one(&mut self, tongue: &mut Tongue, wish: Wish) -> Result<Mapping, PortmapError> {
+        let mapping = match tongue {
+            Tongue::Upnp(igd) => self.map_by_upnp(igd, wish).await?,
+            Tongue::Pcp | Tongue::NatPmp => {
+                let is_new = self.hold(wish, tongue);
+                let asked = if matches!(tongue, Tongue::Pcp) {
+                    let asked = udp::map_by_pcp(self.place, self.nonce, wish).await;
+                    asked.map(|(mapping, external)| {
+                        self.external = external;
+                        mapping
+                    })
+                } else {
+                    udp::map_by_nat_pmp(self.place.gateway, wish).await
+                };
+                // Who never answered anything has granted nothing.
+                let is_silent = matches!(asked, Err(PortmapError::Silent));
+                if is_new && asked.is_err() && !(is_silent && self.tongue.is_some()) {
+                    self.held.pop();
+                }
+                let mapping = asked?;
+                self.hold(mapping.wish, tongue);
+                mapping
+            }
+        };
+        self.retire(mapping.wish).await;
+        Ok(mapping)
     }
 
-    /// Asks it to forward nothing any more, as far as it listens.
-    pub async fn unmap(&mut self) {
-        let mappings = std::mem::take(&mut self.mappings);
-        let Self { place, nonce, .. } = *self;
-        let Some(tongue) = self.tongue.take() else {
-            return;
+    async fn map_by_upnp(&mut self, igd: &mut Igd, wish: Wish) -> Result<Mapping, PortmapError> {
+        let mut refusal = Refusal::Silent;
+        for external in Igd::ports(wish) {
+            let wish = Wish { external, ..wish };
+            let is_new = self.hold(wish, &Tongue::Upnp(Box::new(igd.clone())));
+            let mut asked = igd.map(wish).await;
+            // Some refuse what this node has itself.
+            if !is_new && asked.is_err_and(Refusal::is_of_port) && igd.unmap(wish).await.is_ok() {
+                asked = igd.map(wish).await;
+            }
+            refusal = match asked {
+                Ok(mapping) => return Ok(mapping),
+                Err(refusal) => refusal,
+            };
+            if is_new && refusal != Refusal::Silent {
+                self.held.pop();
+            }
+            if !refusal.is_of_port() {
+                break;
+            }
+        }
+        Err(refusal.into())
+    }
+
+    /// In the place of what was asked for the same before. Answers whether
+    /// there was nothing of the kind; then it stands at the end.
+    fn hold(&mut self, wish: Wish, tongue: &Tongue) -> bool {
+        let held = Held {
+            wish,
+            tongue: tongue.clone(),
         };
-        let wishes = mappings.into_iter().map(|mapping| mapping.wish);
-        let ends = wishes.map(async |wish| match &tongue {
-            Tongue::Pcp => udp::unmap_by_pcp(place, nonce, wish).await,
-            Tongue::NatPmp => udp::unmap_by_nat_pmp(place.gateway, wish).await,
-            Tongue::Upnp(igd) => igd.unmap(wish).await,
+        if let Some(old) = self.held.iter_mut().find(|old| old.is_like(&held)) {
+            *old = held;
+            return false;
+        }
+        if self.held.len() == MOST_HELD {
+            self.held.remove(0);
+        }
+        self.held.push(held);
+        true
+    }
+
+    /// Takes back other ports at the router than this one for the same. The
+    /// same port by other means stays until the end: it may be the same thing.
+    async fn retire(&mut self, now: Wish) {
+        let is_old =
+            |held: &Held| held.wish.protocol == now.protocol && held.wish.external != now.external;
+        let old = self.held.iter().filter(|held| is_old(held)).cloned();
+        self.take_back(old.collect()).await;
+    }
+
+    /// Asks it to forward nothing any more, as far as it listens. It is another
+    /// one that would be asked where this machine has another address now.
+    pub async fn unmap(&mut self) {
+        if UdpSocket::bind((self.place.own, 0)).is_ok() {
+            self.take_back(self.held.clone()).await;
+        }
+        self.held.clear();
+        self.tongue = None;
+    }
+
+    async fn take_back(&mut self, old: Vec<Held>) {
+        let Self { place, nonce, .. } = *self;
+        let asked = old.into_iter().map(async |held| {
+            let ended = match &held.tongue {
+                Tongue::Pcp => udp::unmap_by_pcp(place, nonce, held.wish).await,
+                Tongue::NatPmp => udp::unmap_by_nat_pmp(place.gateway, held.wish).await,
+                Tongue::Upnp(igd) => igd.unmap(held.wish).await.map_err(PortmapError::from),
+            };
+            (held, ended)
         });
-        join_all(ends).await;
+        for (old, ended) in join_all(asked).await {
+            match ended {
+                // It is asked once more.
+                Err(PortmapError::Silent) => {
+                    tracing::debug!("the router keeps a port for a while");
+                }
+                _ => self.held.retain(|held| !held.is_like(&old)),
+            }
+        }
     }
 }

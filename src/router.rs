@@ -1,6 +1,7 @@
 //! What a home router is asked to forward to this node, when, and what its
 //! answer is worth. Without IO, and without a clock: times are handed in.
 
+pub mod igd;
 pub mod route;
 pub mod schedule;
 #[cfg(test)]
@@ -170,7 +171,9 @@ impl Wanted {
 /// Whether others can come to an address from anywhere.
 #[must_use]
 pub fn is_public(ip: Ipv4Addr) -> bool {
-    usable(&SocketAddr::new(IpAddr::V4(ip), 1), false)
+    // DS-Lite's own (RFC 6333), and for measurements (RFC 2544).
+    let is_special = matches!(ip.octets(), [192, 0, 0, _] | [198, 18 | 19, ..]);
+    !is_special && usable(&SocketAddr::new(IpAddr::V4(ip), 1), false)
 }
 
 /// What it is worth that a router forwards that says that its own address is

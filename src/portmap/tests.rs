@@ -220,6 +220,20 @@ async fn who_was_killed_asks_by_the_same_nonce() {
     assert_eq!(fake.held().len(), 2);
 }
 
+/// Asks until the router holds a port, and then listens to no answer.
+async fn map_until_held(fake: &fake::Router, router: &mut Router, wishes: &[Wish]) {
+    let held = async {
+        while fake.held().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        biased;
+        () = held => {}
+        granted = router.map(wishes) => panic!("it was faster: {granted:?}"),
+    }
+}
+
 #[tokio::test]
 async fn who_stops_in_the_middle_takes_back_what_was_granted() {
     let (fake, mut router) = router(Manner {
@@ -227,11 +241,130 @@ async fn who_stops_in_the_middle_takes_back_what_was_granted() {
         most: 1,
         ..Manner::default()
     });
-    let broken_off = timeout(Duration::from_millis(600), router.map(&both())).await;
-    assert!(broken_off.is_err(), "{broken_off:?}");
-    assert_eq!(fake.port("tcp"), Some(9977));
+    map_until_held(&fake, &mut router, &both()).await;
     router.unmap().await;
     assert_eq!(fake.held(), []);
+}
+
+#[tokio::test]
+async fn who_stops_before_the_answer_takes_back_what_it_asked_for() {
+    for permanent in [false, true] {
+        let (fake, mut router) = router(Manner {
+            upnp: true,
+            permanent,
+            keeps_quiet: true,
+            ..Manner::default()
+        });
+        map_until_held(&fake, &mut router, &both()).await;
+        router.unmap().await;
+        assert_eq!(fake.held(), []);
+    }
+}
+
+#[tokio::test]
+async fn a_gateway_that_refuses_what_this_node_has_leaves_it_there() {
+    let (fake, mut router) = router(Manner {
+        upnp: true,
+        permanent: true,
+        jealous: true,
+        ..Manner::default()
+    });
+    for _ in 0..2 {
+        let granted = router.map(&both()).await.unwrap();
+        assert_eq!(externals(&granted), [9977, 9978]);
+    }
+    let held = fake.held();
+    assert_eq!(held.len(), 2, "{held:?}");
+    // Another port takes the place of the one before.
+    fake.behave(|manner| manner.taken = vec![9977]);
+    router.map(&both()).await.unwrap();
+    let held = fake.held();
+    assert_eq!(held.len(), 2, "{held:?}");
+    router.unmap().await;
+    assert_eq!(fake.held(), []);
+}
+
+#[tokio::test]
+async fn what_was_granted_by_other_means_is_taken_back_too() {
+    let upnp = |manner: &mut Manner| (manner.upnp, manner.pcp) = (true, false);
+    let pcp = |manner: &mut Manner| (manner.upnp, manner.pcp) = (false, true);
+    for (first, second) in [
+        (upnp as fn(&mut Manner), pcp as fn(&mut Manner)),
+        (pcp, upnp),
+    ] {
+        for other_port in [false, true] {
+            let (fake, mut router) = router(Manner {
+                apart: true,
+                permanent: true,
+                ..Manner::default()
+            });
+            fake.behave(first);
+            router.map(&both()).await.unwrap();
+            fake.behave(second);
+            if other_port {
+                fake.behave(|manner| manner.taken = vec![9977, 9978]);
+            }
+            let by_second = router.map(&both()).await.unwrap();
+            assert_eq!(externals(&by_second).contains(&9977), !other_port);
+            // Both would listen again.
+            fake.behave(|manner| (manner.upnp, manner.pcp) = (true, true));
+            if other_port {
+                router.map(&both()).await.unwrap();
+                let held = fake.held();
+                assert_eq!(held.len(), 2, "{held:?}");
+            }
+            router.unmap().await;
+            assert_eq!(fake.held(), []);
+        }
+    }
+}
+
+#[tokio::test]
+async fn who_has_another_address_now_takes_nothing_back() {
+    let (fake, mut router) = router(Manner {
+        upnp: true,
+        ..Manner::default()
+    });
+    router.map(&both()).await.unwrap();
+    // Nobody's: of documentation.
+    router.place.own = [192, 0, 2, 77].into();
+    router.unmap().await;
+    assert_eq!(fake.held().len(), 2);
+}
+
+#[tokio::test]
+async fn an_address_that_is_not_told_once_is_the_one_of_before() {
+    for speak in [
+        (|manner: &mut Manner| manner.nat_pmp = true) as fn(&mut Manner),
+        |manner| manner.upnp = true,
+    ] {
+        let mut manner = Manner {
+            external: [100, 64, 0, 9].into(),
+            ..Manner::default()
+        };
+        speak(&mut manner);
+        let (fake, mut router) = router(manner);
+        let granted = router.map(&both()).await.unwrap();
+        fake.behave(|manner| manner.hides_address = true);
+        assert_eq!(router.map(&both()).await.unwrap(), granted);
+    }
+}
+
+#[tokio::test]
+async fn a_port_for_no_time_at_all_is_none() {
+    for speak in [
+        (|manner: &mut Manner| manner.nat_pmp = true) as fn(&mut Manner),
+        |manner| manner.pcp = true,
+    ] {
+        let mut manner = Manner {
+            lifetime: 0,
+            ..Manner::default()
+        };
+        speak(&mut manner);
+        let (_fake, mut router) = router(manner);
+        let error = router.map(&both()).await.unwrap_err().to_string();
+        assert!(error.contains("for no time"), "{error}");
+    }
 }
 
 /// Nothing comes of such a router, within the time of a slow one, and what it is stays unharmed.
@@ -284,45 +417,46 @@ async fn nobody_is_asked_but_the_router() {
 }
 
 #[tokio::test]
+async fn a_description_as_wide_as_it_is_long() {
+    let fake = is_withstood(Ill::Wide).await;
+    assert!(fake.heard().contains(&"description".to_owned()));
+}
+
+#[tokio::test]
+async fn a_description_of_entities() {
+    let fake = is_withstood(Ill::Entities).await;
+    assert!(fake.heard().contains(&"description".to_owned()));
+}
+
+#[tokio::test]
+async fn answers_without_an_end() {
+    let fake = is_withstood(Ill::Talkative).await;
+    let asked = fake.heard();
+    assert!(asked.iter().any(|line| line.starts_with("upnp tcp")));
+}
+
+#[tokio::test]
 async fn nobody_is_heard_but_the_router() {
     // Somebody else on the link answers what was asked of all.
     let gateway = loop_address();
-    let place = Place {
-        gateway,
-        own: own_address(gateway).unwrap(),
-    };
-    let (inside, outside) = (
-        tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap(),
-        tokio::net::UdpSocket::bind((place.own, 0)).await.unwrap(),
+    let fake = fake::Router::at(gateway, Manner::default()).unwrap();
+    let own = own_address(gateway).unwrap();
+    let socket = tokio::net::UdpSocket::bind((own, 0)).await.unwrap();
+    let to = socket.local_addr().unwrap();
+    let answer = format!(
+        "HTTP/1.1 200 OK\r\nLOCATION: http://{}/root.xml\r\n\r\n",
+        fake.http()
     );
-    let library = tokio::net::UdpSocket::bind("127.0.0.1:0").await.unwrap();
-    let search = b"M-SEARCH * HTTP/1.1\r\n\r\n";
-    let (to, heard_by) = (inside.local_addr().unwrap(), outside.local_addr().unwrap());
-    library.send_to(search, to).await.unwrap();
-    let mut packet = [0; 100];
-    let relayed = async {
-        upnp::relay(&inside, &outside, gateway).await;
+    let say = async |ip: Ipv4Addr| {
+        let sender = tokio::net::UdpSocket::bind((ip, 0)).await.unwrap();
+        sender.send_to(answer.as_bytes(), to).await.unwrap();
     };
-    let sender = async {
-        let strange = tokio::net::UdpSocket::bind((loop_address(), 0))
-            .await
-            .unwrap();
-        let router = tokio::net::UdpSocket::bind((gateway, 0)).await.unwrap();
-        // Until the question went through.
-        loop {
-            strange.send_to(b"strange", heard_by).await.unwrap();
-            router.send_to(b"router", heard_by).await.unwrap();
-            let heard = timeout(Duration::from_millis(50), library.recv(&mut packet)).await;
-            if let Ok(Ok(len)) = heard {
-                return packet[..len].to_vec();
-            }
-        }
-    };
-    let first = tokio::select! {
-        () = relayed => panic!("the relay ended"),
-        first = sender => first,
-    };
-    assert_eq!(first, b"router");
+    say(loop_address()).await;
+    let heard = timeout(Duration::from_millis(300), upnp::found(&socket, gateway)).await;
+    assert!(heard.is_err(), "{heard:?}");
+    assert_eq!(fake.heard(), [""; 0]);
+    say(gateway).await;
+    upnp::found(&socket, gateway).await.unwrap();
 }
 
 #[test]

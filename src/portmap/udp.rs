@@ -73,14 +73,19 @@ fn options(wish: Wish) -> PortMappingOptions {
     }
 }
 
-fn granted(wish: Wish, mapping: &PortMapping) -> Mapping {
-    Mapping {
+fn granted(wish: Wish, mapping: &PortMapping) -> Result<Mapping, PortmapError> {
+    if mapping.lifetime() == 0 {
+        return Err(PortmapError::Refused(
+            "it grants a port for no time at all".to_owned(),
+        ));
+    }
+    Ok(Mapping {
         wish: Wish {
             external: mapping.external_port(),
             ..wish
         },
         lifetime: Some(Duration::from_secs(mapping.lifetime().into())),
-    }
+    })
 }
 
 /// An address that means one.
@@ -108,14 +113,14 @@ pub(super) async fn map_by_pcp(
         } => known(ip),
         _ => None,
     };
-    Ok((granted(wish, &mapping), external))
+    Ok((granted(wish, &mapping)?, external))
 }
 
 /// Asks for a port.
 pub(super) async fn map_by_nat_pmp(gateway: Ipv4Addr, wish: Wish) -> Result<Mapping, PortmapError> {
     let gateway = GatewayAddress::IpV4(gateway);
     let asked = natpmp::port_mapping(gateway, protocol(wish), wish.internal, options(wish));
-    Ok(granted(wish, &asked.await?))
+    granted(wish, &asked.await?)
 }
 
 /// Asks a router that knows NAT-PMP for its own address; `None`: it knows none.
@@ -125,23 +130,22 @@ pub(super) async fn external_address(gateway: Ipv4Addr) -> Result<Option<Ipv4Add
     Ok(known(asked.await?))
 }
 
-pub(super) async fn unmap_by_pcp(place: Place, nonce: [u32; 3], wish: Wish) {
+pub(super) async fn unmap_by_pcp(
+    place: Place,
+    nonce: [u32; 3],
+    wish: Wish,
+) -> Result<(), PortmapError> {
     let range = DropMappingRange::Single {
         protocol: protocol(wish),
         internal_port: wish.internal,
     };
     let gateway = GatewayAddress::IpV4(place.gateway);
     let own = place.own.into();
-    if let Err(error) = pcp::try_drop_mapping(gateway, own, nonce, range, Some(HASTE)).await {
-        tracing::debug!(%error, "the router keeps a port for a while");
-    }
+    Ok(pcp::try_drop_mapping(gateway, own, nonce, range, Some(HASTE)).await?)
 }
 
-pub(super) async fn unmap_by_nat_pmp(gateway: Ipv4Addr, wish: Wish) {
+pub(super) async fn unmap_by_nat_pmp(gateway: Ipv4Addr, wish: Wish) -> Result<(), PortmapError> {
     let gateway = GatewayAddress::IpV4(gateway);
     let port = Some(wish.internal);
-    let asked = natpmp::try_drop_mapping(gateway, protocol(wish), port, Some(HASTE));
-    if let Err(error) = asked.await {
-        tracing::debug!(%error, "the router keeps a port for a while");
-    }
+    Ok(natpmp::try_drop_mapping(gateway, protocol(wish), port, Some(HASTE)).await?)
 }

@@ -173,3 +173,16 @@ proptest! {
         let _ = default_gateway(&format!("head\n{}", lines.join("\n")));
     }
 }
+
+#[test]
+fn an_address_of_the_providers_own_network_is_not_public() {
+    for (text, public) in [
+        ("192.0.0.2", false),
+        ("198.18.0.1", false),
+        ("198.19.255.1", false),
+        ("192.0.1.1", true),
+        ("198.20.0.1", true),
+    ] {
+        assert_eq!(is_public(ip(text)), public, "{text}");
+    }
+}

@@ -30,8 +30,14 @@ pub enum Ill {
     Slow,
     /// It says that its description is at this address.
     Elsewhere(SocketAddr),
-    /// Its description names actions with ever so many arguments, and holds no end of levels.
+    /// Its description holds no end of levels.
     Deep,
+    /// Its description is a megabyte of elements under one endless name space.
+    Wide,
+    /// Its description repeats an entity that is long.
+    Entities,
+    /// It answers to actions with all of these.
+    Talkative,
 }
 
 /// How it behaves.
@@ -53,6 +59,14 @@ pub struct Manner {
     pub taken: Vec<u16>,
     /// By `UPnP` it grants nothing that ends by itself.
     pub permanent: bool,
+    /// By `UPnP` it refuses a port that it forwards to who asks for it.
+    pub jealous: bool,
+    /// By `UPnP` it forwards a port and does not say so for a while.
+    pub keeps_quiet: bool,
+    /// What it forwards by `UPnP` and by PCP it keeps apart, twice where need be.
+    pub apart: bool,
+    /// It does not answer which address it has.
+    pub hides_address: bool,
     pub ill: Ill,
     /// Where others come to what it forwards by TCP; `None`: nobody does.
     pub outside: Option<Ipv4Addr>,
@@ -71,6 +85,10 @@ impl Default for Manner {
             most: usize::MAX,
             taken: Vec::new(),
             permanent: false,
+            jealous: false,
+            keeps_quiet: false,
+            apart: false,
+            hides_address: false,
             ill: Ill::Not,
             outside: None,
         }
@@ -87,6 +105,7 @@ pub struct Held {
     /// In seconds; 0 means for ever.
     pub lifetime: u32,
     nonce: [u8; 12],
+    is_upnp: bool,
 }
 
 struct State {
@@ -191,6 +210,11 @@ impl Router {
         held.next().map(|held| held.external)
     }
 
+    /// Where its description is.
+    pub fn http(&self) -> SocketAddr {
+        self.shared.http
+    }
+
     /// What it was asked, in words.
     pub fn heard(&self) -> Vec<String> {
         self.state().heard.clone()
@@ -246,9 +270,15 @@ fn hold(shared: &Arc<Shared>, held: Held) {
     let (is_new, outside) = {
         let mut state = shared.state();
         let is_new = !state.held.iter().any(|it| it.is_like(&held));
-        state
-            .held
-            .retain(|it| (it.protocol, it.to) != (held.protocol, held.to));
+        // `UPnP` knows a port by that of the router alone.
+        let by_upnp = held.is_upnp && (state.manner.apart || state.manner.jealous);
+        let apart = state.manner.apart;
+        state.held.retain(|it| {
+            let is_it = (it.protocol, it.to) == (held.protocol, held.to)
+                && (!by_upnp || it.external == held.external)
+                && (!apart || it.is_upnp == held.is_upnp);
+            !is_it
+        });
         state.held.push(held.clone());
         (is_new, state.manner.outside)
     };

@@ -65,6 +65,9 @@ fn nat_pmp(shared: &Arc<Shared>, packet: &[u8], from: SocketAddr) -> Option<Vec<
     let mut answer = vec![0, op | 0x80, 0, result];
     answer.extend(epoch(shared));
     if op == 0 && packet.len() == 2 {
+        if manner.hides_address {
+            return None;
+        }
         shared.state().heard.push("nat-pmp address".to_owned());
         answer.extend(manner.external.octets());
         return Some(answer);
@@ -86,7 +89,7 @@ fn nat_pmp(shared: &Arc<Shared>, packet: &[u8], from: SocketAddr) -> Option<Vec<
         let mut state = shared.state();
         state
             .held
-            .retain(|it| (it.protocol, it.to) != (protocol, to));
+            .retain(|it| it.is_upnp || (it.protocol, it.to) != (protocol, to));
     } else if shared.state().held.len() >= manner.most {
         return None;
     } else if !manner.refuses {
@@ -101,6 +104,7 @@ fn nat_pmp(shared: &Arc<Shared>, packet: &[u8], from: SocketAddr) -> Option<Vec<
                 to,
                 lifetime,
                 nonce,
+                is_upnp: false,
             },
         );
     }
@@ -129,7 +133,8 @@ fn pcp(shared: &Arc<Shared>, packet: &[u8], from: SocketAddr) -> Option<Vec<u8>>
     let to = SocketAddr::new(from.ip(), internal);
     let said = format!("pcp {protocol} {internal} {suggested} for {asked}");
     shared.state().heard.push(said);
-    let of = |it: &Held| (it.protocol, it.to) == (protocol, to);
+    let apart = manner.apart;
+    let of = |it: &Held| (it.protocol, it.to) == (protocol, to) && !(apart && it.is_upnp);
     let is_anothers = shared
         .state()
         .held
@@ -154,6 +159,7 @@ fn pcp(shared: &Arc<Shared>, packet: &[u8], from: SocketAddr) -> Option<Vec<u8>>
                 to,
                 lifetime,
                 nonce,
+                is_upnp: false,
             },
         );
         0

@@ -87,6 +87,19 @@ fn talk(shared: &Arc<Shared>, mut stream: TcpStream, from: SocketAddr) -> io::Re
             Ill::Endless => endless(shared, &mut stream, &vec![b' '; 1 << 16], Duration::ZERO),
             Ill::Slow => endless(shared, &mut stream, b" ", TICK * 5),
             Ill::Deep => respond(&mut stream, "200 OK", &"<a>".repeat(300_000)),
+            Ill::Wide => {
+                let space = "x".repeat(1 << 19);
+                let inside = "<b/>".repeat(1 << 17);
+                let body = format!("<root xmlns:a=\"{space}\">{inside}</root>");
+                respond(&mut stream, "200 OK", &body)
+            }
+            Ill::Entities => {
+                let (entity, many) = ("x".repeat(1 << 14), "&e;".repeat(1 << 13));
+                let body = format!(
+                    "<!DOCTYPE root [<!ENTITY e \"{entity}\">]><root x=\"{many}\">{many}</root>"
+                );
+                respond(&mut stream, "200 OK", &body)
+            }
             Ill::Noise => stream.write_all(&[0x80; 5000]),
             _ => respond(&mut stream, "200 OK", &description()),
         };
@@ -100,7 +113,18 @@ fn talk(shared: &Arc<Shared>, mut stream: TcpStream, from: SocketAddr) -> io::Re
         is_action.then(|| value.trim().trim_matches('"').rsplit('#').next())?
     });
     let action = action.unwrap_or_default().to_owned();
-    match act(shared, &action, &body, from) {
+    let done = act(shared, &action, &body, from);
+    let manner = shared.state().manner.clone();
+    if ill == Ill::Talkative {
+        return endless(shared, &mut stream, b"<b x=\"\"/>", Duration::ZERO);
+    }
+    if manner.hides_address && action == "GetExternalIPAddress" {
+        std::thread::sleep(TICK * 200);
+    }
+    if manner.keeps_quiet && action == "AddPortMapping" && done.is_ok() {
+        std::thread::sleep(TICK * 25);
+    }
+    match done {
         Ok(inner) => {
             let inner =
                 format!("<u:{action}Response xmlns:u=\"{SERVICE}\">{inner}</u:{action}Response>");
@@ -165,7 +189,10 @@ fn act(shared: &Arc<Shared>, action: &str, body: &str, from: SocketAddr) -> Resu
         let mut state = shared.state();
         let held = state.held.len();
         let is_it = |it: &Held| {
-            it.protocol == protocol && it.external == external && it.to.ip() == from.ip()
+            it.protocol == protocol
+                && it.external == external
+                && it.to.ip() == from.ip()
+                && (it.is_upnp || !manner.apart)
         };
         state.held.retain(|it| !is_it(it));
         return if state.held.len() < held {
@@ -190,7 +217,9 @@ fn act(shared: &Arc<Shared>, action: &str, body: &str, from: SocketAddr) -> Resu
     if manner.permanent && lifetime != 0 {
         return Err(725);
     }
-    let is_others = |it: &Held| it.protocol == protocol && it.external == external && it.to != to;
+    let is_others = |it: &Held| {
+        it.protocol == protocol && it.external == external && (it.to != to || manner.jealous)
+    };
     if manner.taken.contains(&external) || shared.state().held.iter().any(is_others) {
         return Err(718);
     }
@@ -204,6 +233,7 @@ fn act(shared: &Arc<Shared>, action: &str, body: &str, from: SocketAddr) -> Resu
             to,
             lifetime,
             nonce,
+            is_upnp: true,
         },
     );
     Ok(String::new())
