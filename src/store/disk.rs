@@ -21,7 +21,7 @@ pub enum OpenError {
     Busy(PathBuf),
     /// It is another user's.
     #[error(
-        "user {user} may not write to the data folder {folder}, whose owner is user {owner}: run `chown -R {user} {folder}` (for a container, on the folder that is mounted there), or choose another data_dir"
+        "user {user} may not write to the data folder {folder}, whose owner is user {owner}: run this as that user or as root, choose another data_dir, or, for a container, run `chown -R {user}` on the folder that is mounted there"
     )]
     Foreign {
         /// The data folder.

@@ -1,7 +1,7 @@
 //! Machines that are containers.
 
 use crate::cable::Cable;
-use crate::engine::{Image, Lot, docker, inspect};
+use crate::engine::{self, Image, Lot, address_of, docker, inspect};
 use crate::goods::Goods;
 use crate::machine::{House, Machine};
 use crate::mirror;
@@ -71,10 +71,7 @@ pub fn house(goods: &Goods, logs: &Arc<TempDir>, previous: Option<&Path>) -> Hou
         }
         run(short, &options, &image.name(), &[])
     });
-    let bridge = |name: &String| {
-        let id = inspect(name)["Id"].take();
-        format!("br-{}", &id.as_str().unwrap()[..12])
-    };
+    let bridge = |name: &String| engine::bridge(inspect(name)["Id"].as_str().unwrap());
     House {
         mirror,
         nodes: nodes.into(),
@@ -93,10 +90,7 @@ impl Machine for Container {
     }
 
     fn address(&self) -> Ipv4Addr {
-        let networks = inspect(&self.id)["NetworkSettings"]["Networks"].take();
-        let mut all = networks.as_object().unwrap().values();
-        let address = &all.next().unwrap()["IPAddress"];
-        address.as_str().unwrap().parse().unwrap()
+        address_of(&self.id)
     }
 
     fn command(&self, program: &str) -> Command {

@@ -3,14 +3,19 @@
 //! that was killed goes with the next one.
 
 use super::{run, tell};
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, Once, PoisonError, Weak};
+use std::sync::{Arc, Mutex, Once, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
 /// How names begin.
 const PREFIX: &str = "aptmesh-test-";
+
+/// What images are told of their source, so that those of tests are known, and what they say of it.
+const OWN_REVISION: &str = "REVISION=aptmesh-test";
+const OWN_LABEL: &str = "org.opencontainers.image.revision=aptmesh-test";
 
 /// Kinds of things: how they are listed, and how one is removed. Containers go before what they use.
 const KINDS: [(&[&str], &[&str]); 4] = [
@@ -32,18 +37,46 @@ const KINDS: [(&[&str], &[&str]); 4] = [
 
 /// Why there are no containers here, in a sentence.
 pub fn lacking() -> Option<String> {
+    static LACKING: OnceLock<Option<String>> = OnceLock::new();
+    LACKING.get_or_init(look).clone()
+}
+
+fn look() -> Option<String> {
     if std::env::var_os("TEST_WITHOUT_ENGINE").is_some() {
         return Some("TEST_WITHOUT_ENGINE is set.".to_owned());
     }
     let version = ["version", "--format", "{{.Server.Version}}"];
     match Command::new("docker").args(version).output() {
-        Ok(output) if output.status.success() => None,
+        Ok(output) if output.status.success() => is_elsewhere(),
         Ok(output) => {
             let said = String::from_utf8_lossy(&output.stderr).into_owned();
             Some(format!("No container engine answers: {}", said.trim()))
         }
         Err(error) => Some(format!("No container engine is here: docker: {error}.")),
     }
+}
+
+/// Cables are pulled and files are shown to containers by this machine, which an engine without
+/// root's rights, in a virtual machine or at the far end of `DOCKER_HOST` knows nothing of.
+fn is_elsewhere() -> Option<String> {
+    let lot = Lot::new();
+    let made = ["network", "create", &lot.name("look")];
+    let output = match Command::new("docker").args(made).output() {
+        Ok(output) if output.status.success() => output,
+        Ok(output) => {
+            let said = String::from_utf8_lossy(&output.stderr).into_owned();
+            return Some(format!("The container engine makes no network: {said}"));
+        }
+        Err(error) => return Some(format!("docker can't be run: {error}.")),
+    };
+    let bridge = bridge(String::from_utf8_lossy(&output.stdout).trim());
+    let is_here = Path::new("/sys/class/net").join(bridge).exists();
+    (!is_here).then(|| "The container engine's networks are not on this machine.".to_owned())
+}
+
+/// The bridge of a network of this id.
+pub fn bridge(id: &str) -> String {
+    format!("br-{}", &id[..12])
 }
 
 /// Whether there are containers; says so where a test is skipped for that.
@@ -67,6 +100,15 @@ pub fn docker(words: &[&str]) -> String {
 pub fn inspect(name: &str) -> serde_json::Value {
     let mut all: serde_json::Value = serde_json::from_str(&docker(&["inspect", name])).unwrap();
     all[0].take()
+}
+
+/// A container's address on its one network.
+#[track_caller]
+pub fn address_of(container: &str) -> Ipv4Addr {
+    let networks = inspect(container)["NetworkSettings"]["Networks"].take();
+    let mut all = networks.as_object().unwrap().values();
+    let address = &all.next().unwrap()["IPAddress"];
+    address.as_str().unwrap().parse().unwrap()
 }
 
 /// A name of its own: whatever begins with it and a dash is removed at the end, also of a test that
@@ -175,8 +217,10 @@ impl Image {
             make_bases();
             let began = Instant::now();
             let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-            let image = Arc::new(Self::build(root, &["-f", "docker/Dockerfile"]));
+            let words = ["-f", "docker/Dockerfile", "--build-arg", OWN_REVISION];
+            let image = Arc::new(Self::build(root, &words));
             tell(&format!("docker build took {:.0?}", began.elapsed()));
+            tidy();
             *built = Arc::downgrade(&image);
             image
         })
@@ -196,12 +240,29 @@ impl Image {
     }
 }
 
+/// Removes what older builds left of both stages, a gigabyte each. The newest of each stays, with
+/// the dependencies below it: they are what makes the next build fast.
+fn tidy() {
+    for label in ["org.aptmesh.stage=build", OWN_LABEL] {
+        let label = format!("label={label}");
+        let list = ["images", "-q", "-f", "dangling=true", "-f", &label];
+        // The newest comes first. One that somebody else builds on just now is refused.
+        for old in names(&list).skip(1) {
+            let _ = Command::new("docker").args(["rmi", &old]).output();
+        }
+    }
+}
+
 /// The images that both start from, where they are not here yet.
 fn make_bases() {
     static MAKING: Mutex<()> = Mutex::new(());
     let _lock = MAKING.lock().unwrap_or_else(PoisonError::into_inner);
     let began = Instant::now();
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("docker/base-images");
-    run(Command::new("sh").arg(script));
+    let output = run(Command::new("sh").arg(script));
+    // Such as that it left images of its own under names that others use.
+    for line in String::from_utf8_lossy(&output.stderr).lines() {
+        tell(line);
+    }
     tell(&format!("docker/base-images took {:.0?}", began.elapsed()));
 }

@@ -14,7 +14,7 @@ pub const HEAVY: &str = "heavy";
 pub const EAST: &str = "east";
 pub const WEST: &str = "west";
 pub const BAIT: &str = "bait";
-const LARGES: [(&str, usize); 4] = [(HEAVY, 12), (EAST, 3), (WEST, 3), (BAIT, 4)];
+const LARGES: [(&str, usize); 4] = [(HEAVY, 32), (EAST, 3), (WEST, 3), (BAIT, 4)];
 
 /// What [`DESKTOP`] needs, by size in bytes; and so many tools of 40 KB.
 const NEEDED: [(&str, usize); 3] = [

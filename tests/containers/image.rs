@@ -109,6 +109,27 @@ fn it_is_small_and_says_what_it_is() {
 }
 
 #[test]
+fn it_trusts_whom_debian_trusts() {
+    if !is_there("the roots of TLS") {
+        return;
+    }
+    let image = Image::of_this_tree();
+    let file = "/etc/ssl/certs/ca-certificates.crt";
+    let cat = ["run", "--rm", "--entrypoint", "cat", &image.name(), file];
+    let shipped = docker(&cat);
+    assert!(shipped.matches("BEGIN CERTIFICATE").count() > 100);
+    let Ok(own) = std::fs::read_dir("/usr/local/share/ca-certificates") else {
+        return;
+    };
+    // What this machine trusts beyond that is nobody else's business.
+    for path in own.map(|file| file.unwrap().path()) {
+        let root = std::fs::read_to_string(&path).unwrap_or_default();
+        let ships = !root.trim().is_empty() && shipped.contains(root.trim());
+        assert!(!ships, "{}", path.display());
+    }
+}
+
+#[test]
 fn it_runs_without_rights_and_says_how_it_is() {
     if !is_there("health of a container") {
         return;

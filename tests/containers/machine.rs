@@ -5,8 +5,9 @@ use crate::goods::Goods;
 use crate::{run, sha256, until};
 use serde_json::Value;
 use std::any::Any;
+use std::collections::BTreeSet;
 use std::io::Write as _;
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -31,6 +32,18 @@ pub trait Machine: Sync {
     fn start(&self);
     /// Ends the daemon without a warning.
     fn kill(&self);
+}
+
+/// Addresses of the nodes that a node sees on its network, by its status.
+#[track_caller]
+pub fn neighbours(status: &Value) -> BTreeSet<Ipv4Addr> {
+    let rows = status["lan"]["neighbours"].as_array().unwrap();
+    let addresses = rows.iter().map(|row| row["address"].as_str().unwrap());
+    let v4 = addresses.filter_map(|it| match it.parse().unwrap() {
+        SocketAddr::V4(address) => Some(*address.ip()),
+        SocketAddr::V6(_) => None,
+    });
+    v4.collect()
 }
 
 /// The network.
@@ -170,16 +183,6 @@ impl dyn Machine + '_ {
             taken.sum() >= expected
         });
         taken
-    }
-
-    /// Addresses of the nodes that it sees.
-    #[track_caller]
-    pub fn neighbours(&self) -> Vec<String> {
-        let status = self.status();
-        let rows = status["lan"]["neighbours"].as_array().unwrap();
-        rows.iter()
-            .map(|row| row["address"].as_str().unwrap().to_owned())
-            .collect()
     }
 
     /// Changes a byte of each piece of a package's file under the node's feet.
