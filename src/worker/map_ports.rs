@@ -1,14 +1,14 @@
 //! Keeps a home router forwarding this node's ports, and rows, log and DHT told
 //! of what it does.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::clock::{jittered, millis, uptime};
+use crate::clock::{Millis, jittered, millis, uptime};
 use crate::core::Core;
 use crate::db::port_mapping::{PortMappingRow, RouterRow};
 use crate::overlay::Overlay;
@@ -48,6 +48,8 @@ pub async fn run(core: Arc<Core>, ask: Ask, overlay: Overlay, stop: Cancellation
         schedule: Schedule::default(),
         router: None,
         row: RouterRow::default(),
+        is_unwritten: false,
+        lease: None,
     };
     mapper.settle(State::Searching, None, None).await;
     loop {
@@ -69,8 +71,12 @@ struct Mapper {
     overlay: Overlay,
     schedule: Schedule,
     router: Option<Router>,
-    /// What rows, log and DHT know.
+    /// What log and DHT know, and rows unless they could not be written.
     row: RouterRow,
+    is_unwritten: bool,
+    /// Others come by a port of this gateway's until then, whether it answers
+    /// now or not; in milliseconds of [`uptime`].
+    lease: Option<(Ipv4Addr, Millis)>,
 }
 
 impl Mapper {
@@ -152,6 +158,12 @@ impl Mapper {
         let is_same = ports_of(&rows) == ports_of(&self.ask.last);
         self.ask.last.clone_from(&rows);
         self.keep(router, &rows, is_same).await;
+        let mut tcp = granted.mappings.iter();
+        let tcp = tcp.find(|mapping| mapping.wish.protocol == Protocol::Tcp);
+        self.lease = tcp.map(|mapping| {
+            let lifetime = mapping.lifetime.map_or(Millis::MAX, millis);
+            (place.gateway, uptime().saturating_add(lifetime))
+        });
         let mut tcp = rows.iter().filter(|row| row.protocol == Protocol::Tcp);
         self.overlay
             .set_way(tcp.next().map_or(Way::Direct, |row| Way::Forwarded {
@@ -170,6 +182,15 @@ impl Mapper {
             ..RouterRow::default()
         };
         self.keep(row, &[], true).await;
+        // A router that is being started anew, or a cable that is out for a
+        // moment: others were told of the port, and find it there again.
+        let is_leased = self.lease.is_some_and(|(gateway, until)| {
+            uptime() < until && place.is_none_or(|place| place.gateway == gateway)
+        });
+        if is_leased && matches!(state, State::NoGateway | State::Unanswered) {
+            return;
+        }
+        self.lease = None;
         self.overlay.set_way(if state == State::Searching {
             Way::Unknown
         } else {
@@ -180,21 +201,22 @@ impl Mapper {
     /// Writes down how it stands, and says so where it came to stand so now:
     /// another port at the router, which is not of the row, is news too.
     async fn keep(&mut self, mut row: RouterRow, mappings: &[PortMappingRow], is_same: bool) {
-        let before = self.row.state;
         let now = std::mem::replace(&mut row.since, self.row.since);
         if !is_same || row != self.row {
             row.since = now;
-            self.row = row;
-            self.say(before, mappings);
-        } else if mappings.is_empty() {
+            let before = std::mem::replace(&mut self.row, row);
+            self.say(&before, mappings);
+        } else if mappings.is_empty() && !self.is_unwritten {
             return;
         }
-        if let Err(error) = self.core.db.keep_router(&self.row, mappings).await {
+        let written = self.core.db.keep_router(&self.row, mappings).await;
+        self.is_unwritten = written.is_err();
+        if let Err(error) = written {
             tracing::warn!(%error, "what the router forwards can't be written down");
         }
     }
 
-    fn say(&self, before: State, mappings: &[PortMappingRow]) {
+    fn say(&self, before: &RouterRow, mappings: &[PortMappingRow]) {
         let row = &self.row;
         let gateway = row.gateway.map_or_else(String::new, |ip| ip.to_string());
         let error = row.error.as_deref().unwrap_or_default();
@@ -209,14 +231,14 @@ impl Mapper {
             (_, Some(address)) => {
                 tracing::info!(gateway, %address, "the router forwards ports to this node");
             }
-            _ if before.is_mapped() => {
+            _ if before.state.is_mapped() && row.gateway == before.gateway => {
                 tracing::warn!(
                     gateway,
                     error,
                     "the router forwards no ports to this node any more"
                 );
             }
-            (State::Unanswered | State::Refused, _) if before == State::Searching => {
+            (State::Unanswered | State::Refused, _) if row.gateway != before.gateway => {
                 tracing::info!(
                     gateway,
                     error,
@@ -224,7 +246,7 @@ impl Mapper {
                 );
             }
             (State::Searching, _) => {}
-            _ => tracing::debug!(gateway, error, "no ports are forwarded to this node"),
+            _ => tracing::debug!("no ports are forwarded to this node"),
         }
     }
 }

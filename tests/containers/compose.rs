@@ -148,7 +148,7 @@ fn a_mirror_alone_is_six_lines() {
     // The host's network may be somebody's LAN, which need not hear of it.
     let node = serde_json::json!({
         "image": image.name(),
-        "environment": {"APTMESH_LAN__DISCOVER": "false"},
+        "environment": {"APTMESH_LAN__DISCOVER": "false", "APTMESH_PEER__MAP_PORTS": "false"},
     });
     let text = serde_json::json!({"services": {"aptmesh": node}}).to_string();
     std::fs::write(&more, text).unwrap();

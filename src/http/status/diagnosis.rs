@@ -309,6 +309,12 @@ fn way_in(status: &Status, own: u16) -> (u16, String) {
         .map_or_else(String::new, |ip| format!(" {ip}"));
     let by_hand = format!("TCP port {own} and UDP port {dht} to this machine");
     let advice = match router.state {
+        State::Mapped if at(Protocol::Tcp).is_none() => {
+            let error = router.error.as_deref().unwrap_or("no reason given");
+            format!(
+                "The router{gateway} forwards the DHT's port alone ({error}): forward TCP port {own} to this machine there (peer.listen), or set peer.enabled = false."
+            )
+        }
         State::Mapped => format!(
             "The router{gateway} does forward it: open TCP port {own} and UDP port {dht} in this machine's firewall, or ask the provider what it blocks."
         ),

@@ -385,3 +385,24 @@ proptest! {
         prop_assert_eq!(diagnose(&status, &facts), health);
     }
 }
+
+#[test]
+fn a_router_that_forwards_the_dht_alone_is_told_of() {
+    let (mut status, facts) = well();
+    status.dht.reachable = Some(false);
+    status.port_mapping = PortMapping {
+        state: State::Mapped,
+        gateway: Some([192, 168, 1, 1].into()),
+        error: Some("PCP: no resources".to_owned()),
+        ports: vec![MappedPort {
+            protocol: Protocol::Udp,
+            internal_port: 9977,
+            external_port: 9977,
+            expires_at: None,
+        }],
+        ..PortMapping::default()
+    };
+    let advice = diagnose(&status, &facts).findings.remove(0).advice;
+    let told = "forwards the DHT's port alone (PCP: no resources): forward TCP port";
+    assert!(advice.contains(told), "{advice}");
+}

@@ -81,7 +81,12 @@ impl PortMapping {
                 }
             };
             let ports: Vec<_> = self.ports.iter().map(port).collect();
-            format!("{gateway} forwards {} ({means})", ports.join(" and "))
+            let error = self.error.as_ref();
+            let error = error.map_or_else(String::new, |error| format!(", but not all: {error}"));
+            format!(
+                "{gateway} forwards {} ({means}){error}",
+                ports.join(" and ")
+            )
         };
         match self.state {
             State::Off => "not asked to forward ports".to_owned(),
@@ -132,9 +137,19 @@ mod tests {
                 .to_vec(),
         };
         let told = |state, port| router(state, port).told();
+        let whole = |state, port| {
+            let mut router = router(state, port);
+            router.error = None;
+            router.told()
+        };
         assert_eq!(
-            told(State::Mapped, 9977),
+            whole(State::Mapped, 9977),
             "192.168.1.1 forwards TCP 9977 and UDP 9977 (NAT-PMP)"
+        );
+        let part = told(State::Mapped, 9977);
+        assert!(
+            part.ends_with("(NAT-PMP), but not all: UPnP: error 501"),
+            "{part}"
         );
         let double = told(State::DoubleNat, 4001);
         assert!(
