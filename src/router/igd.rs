@@ -148,9 +148,10 @@ fn texts(xml: &str) -> Option<Vec<(String, String)>> {
         match reader.read_event().ok()? {
             Event::Start(_) | Event::Empty(_) => text.clear(),
             Event::Text(part) => text.push_str(&part),
-            Event::GeneralRef(entity) => {
-                text.push_str(resolve_predefined_entity(&entity)?);
-            }
+            Event::GeneralRef(entity) => match entity.resolve_char_ref().ok()? {
+                Some(char) => text.push(char),
+                None => text.push_str(resolve_predefined_entity(&entity)?),
+            },
             Event::End(end) => {
                 let name = end.local_name().as_ref().to_owned();
                 found.push((name, text.trim().to_owned()));

@@ -65,6 +65,7 @@ fn what_brings_words_of_its_own_is_not_read() {
     assert_eq!(text(xml, "b"), None);
     assert_eq!(text("<a><b>&e;</b></a>", "b"), None);
     assert_eq!(text("<a><s:b>4&lt;5</s:b></a>", "b").unwrap(), "4<5");
+    assert_eq!(text("<a><b>Bob&#39;s</b></a>", "b").unwrap(), "Bob's");
 }
 
 #[test]
