@@ -7,4 +7,6 @@ pub mod clock;
 pub mod debian;
 pub mod dht;
 pub mod health;
+#[path = "router/igd.rs"]
+pub mod igd;
 pub mod swarm;

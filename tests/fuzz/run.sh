@@ -4,7 +4,7 @@ set -eu
 cd "$(dirname "$0")"
 seconds=${1:-60}
 [ $# -eq 0 ] || shift
-[ $# -gt 0 ] || set -- release list pdiff path unpack bencode krpc
+[ $# -gt 0 ] || set -- release list pdiff path unpack bencode krpc upnp
 
 # What `cargo fuzz --sanitizer none` passes. With a --target given, it does not
 # reach build scripts.
