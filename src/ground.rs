@@ -1,6 +1,6 @@
 //! The part of the ground floor that reads what strangers sent, as a crate of
-//! its own: `tests/fuzz` builds no more than this, so that a start takes one
-//! minute in place of six. No part of the crate itself.
+//! its own: `tests/fuzz` builds no more than this, and so none of the crates
+//! above it. No part of the crate itself.
 
 pub mod bencode;
 pub mod clock;

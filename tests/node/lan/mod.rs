@@ -9,7 +9,6 @@ use crate::kit::{
     Client, Link, Manner, Node, Request, Response, SOON, Suite, neighbours, noise, on_link,
     path_of, until, within,
 };
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 /// How long nodes may take to find each other.
@@ -29,16 +28,6 @@ fn suite(sizes: &[usize]) -> Suite {
         suite.package(&format!("file{number}"), "1.0", &content);
     }
     suite
-}
-
-/// Runs a test that takes every answer of a neighbour to come in time. On a machine that others
-/// have for a moment it comes late, and the mirror is asked: of three tries one has to be right.
-fn in_one_of_three_tries(hosts: usize, sizes: &[usize], test: impl Fn(&Link) + Send + Sync) {
-    let once = || on_link(hosts, suite(sizes), &test);
-    let is_right = || catch_unwind(AssertUnwindSafe(once)).is_ok();
-    if !(0..2).any(|_| is_right()) {
-        once();
-    }
 }
 
 /// A GET through a node that brings the right bytes.
@@ -103,7 +92,7 @@ fn nodes_find_each_other_and_say_goodbye() {
 
 #[test]
 fn what_one_has_comes_to_the_others_from_it() {
-    in_one_of_three_tries(2, &[SMALL, LARGE, SMALL], |link| {
+    on_link(2, suite(&[SMALL, LARGE, SMALL]), |link| {
         let nodes = link.nodes();
         for file in ["file0", "file1"] {
             fetch(link, &nodes[0], file);
@@ -126,7 +115,7 @@ fn what_one_has_comes_to_the_others_from_it() {
 
 #[test]
 fn a_file_that_just_came_is_there_for_others_at_once() {
-    in_one_of_three_tries(2, &[SMALL], |link| {
+    on_link(2, suite(&[SMALL]), |link| {
         let nodes = link.nodes();
         fetch(link, &nodes[0], "file0");
         let shared = within(Duration::from_millis(300), || {
@@ -170,7 +159,7 @@ fn what_is_on_its_way_is_told_to_neighbours_alone() {
 
 #[test]
 fn without_a_dht_neighbours_are_asked_all_the_same() {
-    in_one_of_three_tries(2, &[SMALL], |link| {
+    on_link(2, suite(&[SMALL]), |link| {
         let nodes = [0, 1].map(|host| {
             let mut config = link.config(host);
             config.dht = None;
